@@ -1,0 +1,76 @@
+import Actors
+import CZlib
+import Pipeline
+
+/// What 5,000 lines cost from sample set to compressed batch.
+enum EncodeBench {
+    static let lines = 5_000
+
+    /// A set of `lines` points of `fields` fields with three tags.
+    static func samples(fields: Int, areDoubles: Bool) -> SampleSet {
+        let schema = Schema((0..<fields).map { areDoubles ? .float("usage_field_\($0)") : .uint("bytes_field_\($0)") })
+        let series = (0..<100).map { number in
+            Series("disk", tags: [Tag("host", "host-17"), Tag("device", "sda\(number)"), Tag("path", "/mnt/\(number)")])
+        }
+        var set = SampleSet()
+        var state: UInt64 = 42
+        for line in 0..<lines {
+            let time = Timestamp(nanoseconds: 1_700_000_000_000_000_000 + Int64(line / 100) * 1_000_000_000)
+            set.append(series[line % 100], schema, at: time)
+            for _ in 0..<fields {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                if areDoubles {
+                    set.float(Double(state >> 11) / Double(1 << 53) * 100)
+                } else {
+                    set.uint(state >> 34)
+                }
+            }
+        }
+        return set
+    }
+
+    /// The payload of one batch.
+    static func encode(_ encoder: inout StreamEncoder, _ set: SampleSet) -> [UInt8] {
+        _ = encoder.add(set, from: "bench")
+        return encoder.seal { lines, _, _ in Array(lines) } ?? []
+    }
+
+    static func run() -> [UInt8] {
+        let perLine = 1e9 / Double(lines)
+        var encoder = StreamEncoder(limits: BatchLimits(points: lines, bytes: 64 << 20))
+        encoder.setRules(InputRules(transforms: [], precision: .zero), for: "bench")
+        for (label, fields, areDoubles) in [("5 integer fields", 5, false), ("10 exact doubles", 10, true)] {
+            let set = samples(fields: fields, areDoubles: areDoubles)
+            let payload = encode(&encoder, set)
+            let seconds = fastest { _ = encoder.add(set, from: "bench"); _ = encoder.seal { _, _, _ in 0 } }
+            Row(
+                name: "encode a line, \(label)", value: seconds * perLine, unit: "ns",
+                floor: (copySeconds(payload) * perLine, "memcpy of the same bytes"), lessIsBetter: true
+            ).print()
+        }
+        let set = samples(fields: 5, areDoubles: false)
+        let payload = encode(&encoder, set)
+        let compressor = GzipCompressor()
+        let ours = fastest(repeats: 1) { _ = compressor.compress(payload) }
+        Row(
+            name: "gzip a line, 5 integer fields", value: ours * perLine, unit: "ns",
+            floor: (plainZlib(payload) * perLine, "zlib compress2 level 1"), lessIsBetter: true
+        ).print()
+        let both = fastest(repeats: 1) { _ = compressor.compress(encode(&encoder, set)) }
+        Row(
+            name: "encode and gzip, lines a second and core", value: Double(lines) / both / 1e6, unit: "M/s", budget: 1
+        ).print()
+        return payload
+    }
+
+    /// CPU seconds of zlib's own one-call compression.
+    private static func plainZlib(_ payload: [UInt8]) -> Double {
+        var target = [UInt8](repeating: 0, count: Int(compressBound(uLong(payload.count))))
+        return fastest(repeats: 1) {
+            var length = uLong(target.count)
+            _ = target.withUnsafeMutableBufferPointer { out in
+                compress2(out.baseAddress, &length, payload, uLong(payload.count), 1)
+            }
+        }
+    }
+}

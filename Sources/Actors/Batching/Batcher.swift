@@ -1,0 +1,208 @@
+import Pipeline
+
+/// Where sealed batches go: the spill log of a stream, or a list in tests.
+public protocol BatchSink: Sendable {
+    /// Takes over a sealed batch. Never fails: what cannot be kept is counted by the sink with its reason.
+    func append(_ batch: Batch) async
+}
+
+/// What the batcher has done since it was made.
+public struct BatcherStatus: Sendable, Hashable {
+    /// Points that came from collectors.
+    public var receivedPoints: UInt64 = 0
+    public var sealedBatches: UInt64 = 0
+    /// Points sealed, summed over the streams.
+    public var sealedPoints: UInt64 = 0
+    /// Points waiting in open batches.
+    public var openPoints = 0
+    /// Points removed by name, tag and field filters.
+    public var filteredPoints: UInt64 = 0
+    /// Points without a name or without a field that line protocol can hold.
+    public var unencodablePoints: UInt64 = 0
+    /// Points lost because the channel was full or closed.
+    public var droppedInChannel: UInt64 = 0
+    /// Bytes sealed, before and after compression.
+    public var encodedBytes: UInt64 = 0
+    public var sealedBytes: UInt64 = 0
+    /// When the last flush tick had been handled, spill included: the watchdog's proof of progress.
+    public var lastFlush: Instant?
+}
+
+/// A stream as the batcher sees it: one encoding, one sink, and the rules by which each input's points enter it.
+public struct StreamPlan: Sendable {
+    public var name: String
+    public var sink: any BatchSink
+    public var codec: PayloadCodec
+    public var options: LineProtocol.Options
+    public var limits: BatchLimits
+    public var rules: [String: InputRules]
+
+    public init(
+        name: String, sink: any BatchSink, codec: PayloadCodec, options: LineProtocol.Options, limits: BatchLimits,
+        rules: [String: InputRules]
+    ) {
+        self.name = name
+        self.sink = sink
+        self.codec = codec
+        self.options = options
+        self.limits = limits
+        self.rules = rules
+    }
+}
+
+/// Merges the collectors' sample sets, encodes each point once per stream and seals batches by size and flush tick.
+///
+/// Owns: the open batch of each stream. Receives: `Collected` from the channel. Sends: sealed batches to the sinks.
+/// Started by: the supervisor, before the collectors. Stops: on cancellation, after everything collected is sealed
+/// and handed over.
+public actor Batcher {
+    /// One stream's open batch. A class, because the encoder's buffer cannot be copied.
+    private final class OpenStream {
+        let plan: StreamPlan
+        var encoder: StreamEncoder
+        let compressor = GzipCompressor()
+
+        init(_ plan: StreamPlan) {
+            self.plan = plan
+            encoder = StreamEncoder(options: plan.options, limits: plan.limits)
+            for (input, rules) in plan.rules { encoder.setRules(rules, for: input) }
+        }
+
+        /// Compresses encoded lines once; from here on the bytes do not change. Lines that cannot be compressed (no
+        /// memory) go as they are.
+        func sealing(_ lines: UnsafeBufferPointer<UInt8>, points: Int, newest: Timestamp) -> Batch {
+            if plan.codec == .gzip, let payload = compressor.compress(UnsafeRawBufferPointer(lines)) {
+                return Batch(pointCount: points, newest: newest, codec: .gzip, payload: payload)
+            }
+            return Batch(pointCount: points, newest: newest, codec: .identity, payload: [UInt8](lines))
+        }
+    }
+
+    private let channel: SampleChannel
+    private let clock: any Clock
+    private let taps: Taps
+    private var streams: [OpenStream]
+    private var flushSchedule: TickSchedule
+    private var generator = SystemRandomNumberGenerator()
+    private var counters = BatcherStatus()
+    private var latest: [String: SampleSet] = [:]
+
+    public init(
+        channel: SampleChannel, streams: [StreamPlan], flush: TickSchedule, taps: Taps, clock: any Clock
+    ) {
+        self.channel = channel
+        self.streams = streams.map(OpenStream.init)
+        self.flushSchedule = flush
+        self.taps = taps
+        self.clock = clock
+    }
+
+    /// Child body. `ready` is called once the channel is open.
+    public func run(ready: @Sendable () -> Void) async throws {
+        let collected = channel.open()
+        ready()
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.tickFlush() }
+            group.addTask { await self.consume(collected) }
+        }
+        try Task.checkCancellation()
+    }
+
+    /// Takes new streams and rules. What is open is sealed under the old ones first.
+    public func configure(streams plans: [StreamPlan], flush: TickSchedule) async {
+        await sealAll()
+        for stream in streams { retire(stream) }
+        streams = plans.map(OpenStream.init)
+        flushSchedule = flush
+        latest = latest.filter { input, _ in plans.contains { $0.rules[input] != nil } }
+    }
+
+    public func status() -> BatcherStatus {
+        var status = counters
+        for stream in streams {
+            status.openPoints += stream.encoder.openPoints
+            status.filteredPoints &+= stream.encoder.filteredPoints
+            status.unencodablePoints &+= stream.encoder.unencodablePoints
+        }
+        status.droppedInChannel = channel.droppedPoints
+        return status
+    }
+
+    /// The newest samples of each input, as collected: for the live view.
+    public func latestSamples() -> [String: SampleSet] { latest }
+
+    // MARK: The loop
+
+    private func consume(_ collected: AsyncStream<Collected>) async {
+        for await element in collected {
+            switch element {
+            case .samples(let input, let set):
+                counters.receivedPoints &+= UInt64(set.rows.count)
+                latest[input] = set
+                await add(set, from: input)
+            case .flush:
+                await sealAll()
+                counters.lastFlush = clock.now
+            }
+        }
+        await sealAll()
+    }
+
+    private func add(_ set: SampleSet, from input: String) async {
+        // The list is taken once: `configure` may replace it while a full batch is handed over.
+        for stream in streams {
+            var row = 0
+            while true {
+                row = stream.encoder.add(set, from: input, first: row, observer: taps.observer)
+                guard row < set.rows.count || stream.encoder.isFull else { break }
+                await seal(stream)
+            }
+        }
+    }
+
+    private func sealAll() async {
+        for stream in streams { await seal(stream) }
+    }
+
+    private func seal(_ stream: OpenStream) async {
+        let sealed = stream.encoder.seal { lines, points, newest in
+            (bytes: lines.count, batch: stream.sealing(lines, points: points, newest: newest))
+        }
+        guard let sealed else { return }
+        counters.sealedBatches &+= 1
+        counters.sealedPoints &+= UInt64(sealed.batch.pointCount)
+        counters.encodedBytes &+= UInt64(sealed.bytes)
+        counters.sealedBytes &+= UInt64(sealed.batch.payload.count)
+        await stream.plan.sink.append(sealed.batch)
+    }
+
+    /// Keeps the counters of a stream that goes away.
+    private func retire(_ stream: OpenStream) {
+        counters.filteredPoints &+= stream.encoder.filteredPoints
+        counters.unencodablePoints &+= stream.encoder.unencodablePoints
+    }
+
+    // MARK: The flush tick
+
+    /// How long after a collection tick the flush comes: long enough for every collector of that tick to have
+    /// reported, short enough that a kill costs nothing but the cycle in progress.
+    public static let flushLinger = Duration.milliseconds(20)
+
+    private func tickFlush() async {
+        var schedule = flushSchedule
+        var configured = flushSchedule
+        var tick = schedule.first(from: clock.wall, using: &generator)
+        while !Task.isCancelled {
+            let deadline = clock.now + (tick.fire - clock.wall)
+            guard (try? await clock.sleep(until: deadline)) != nil else { return }
+            channel.send(.flush)
+            if configured != flushSchedule {
+                configured = flushSchedule
+                schedule = flushSchedule
+                tick = schedule.first(from: clock.wall, using: &generator)
+            } else {
+                tick = schedule.next(after: clock.wall, using: &generator)
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import Pipeline
+
+/// What one tick of a collector gave. Errors do not void the points: what could be read flows on.
+public struct Gather: Sendable {
+    public var samples: SampleSet
+    /// What went wrong, one text an incident, for the log and the status.
+    public var errors: [String]
+
+    public init(samples: SampleSet = SampleSet(), errors: [String] = []) {
+        self.samples = samples
+        self.errors = errors
+    }
+}
+
+/// An input: an actor that reads its kernel sources once per tick. It keeps what rates need between ticks (counters of
+/// the previous gather, open descriptors, `Series`), knows nothing of schedules, names, filters or outputs.
+public protocol Collector: Actor {
+    /// Reads once. `time` is the timestamp of the points (the runner rounds it), `now` the monotonic clock for rates;
+    /// at `deadline`, the end of the interval, it gives what it has.
+    func gather(at time: Timestamp, now: Instant, deadline: Instant) async -> Gather
+}
+
+/// How an input is registered: its declaration and how to make one.
+public struct InputPlugin: Sendable {
+    public var spec: PluginSpec
+    /// Throws `CollectorError` when the options name something that cannot work on this host.
+    public var make: @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
+
+    public init(
+        spec: PluginSpec, make: @escaping @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
+    ) {
+        self.spec = spec
+        self.make = make
+    }
+}
+
+/// Why a collector cannot be made.
+public struct CollectorError: Error, CustomStringConvertible {
+    public var description: String
+    public init(_ description: String) { self.description = description }
+}

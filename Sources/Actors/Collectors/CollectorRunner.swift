@@ -1,0 +1,133 @@
+import Logging
+import Pipeline
+
+/// Called around each gather, so that a crash inside one can be attributed to its input.
+public struct GatherHooks: Sendable {
+    public var willGather: @Sendable (_ input: String) -> Void
+    public var didGather: @Sendable (_ input: String) -> Void
+
+    public init(
+        willGather: @escaping @Sendable (_ input: String) -> Void,
+        didGather: @escaping @Sendable (_ input: String) -> Void
+    ) {
+        self.willGather = willGather
+        self.didGather = didGather
+    }
+
+    public static let none = GatherHooks(willGather: { _ in }, didGather: { _ in })
+}
+
+/// How an input is doing, for status and metrics. Counters since the runner was made.
+public struct CollectorStatus: Sendable, Hashable {
+    public var gathers: UInt64 = 0
+    public var points: UInt64 = 0
+    public var errors: UInt64 = 0
+    /// Ticks that passed while a gather was still running.
+    public var skippedTicks: UInt64 = 0
+    /// Wall clock at the begin of the last gather that has ended.
+    public var lastGather: Timestamp?
+    public var lastDuration: Duration = .zero
+    public var lastPoints = 0
+    public var lastError: String?
+    public var lastErrorAt: Timestamp?
+    /// Begin of the gather that is running now.
+    public var gatheringSince: Instant?
+    public var nextTick: Timestamp?
+
+    public init() {}
+}
+
+/// Ticks one collector by its schedule and sends what it gathers to the batcher.
+///
+/// Owns the schedule and the counters. Receives nothing. Sends `Collected.samples` into the channel, which counts what
+/// it must drop. Started by the supervisor, one child an input; stops by cancellation.
+/// A gather cannot be killed: while one runs, ticks are skipped and counted.
+public actor CollectorRunner {
+    /// The wall clock counts as set when it moves against the monotonic one by more than this between two ticks.
+    private static let jumpTolerance = Duration.seconds(2)
+
+    private let input: String
+    private let collector: any Collector
+    private let precision: Duration
+    private let channel: SampleChannel
+    private let clock: any Clock
+    private let hooks: GatherHooks
+    private let logger: Logger
+    private var schedule: TickSchedule
+    private var random = SystemRandomNumberGenerator()
+    private var status = CollectorStatus()
+    /// Both clocks at the last tick.
+    private var anchor: (now: Instant, wall: Timestamp)?
+
+    /// `input` names the input instance in the channel, in logs and in the hooks; `precision` is what timestamps are
+    /// rounded to, see `TickSchedule.precision`.
+    public init(
+        input: String, collector: any Collector, schedule: TickSchedule, precision: Duration, channel: SampleChannel,
+        clock: any Clock, logger: Logger, hooks: GatherHooks = .none
+    ) {
+        self.input = input
+        self.collector = collector
+        self.schedule = schedule
+        self.precision = precision
+        self.channel = channel
+        self.clock = clock
+        self.logger = logger
+        self.hooks = hooks
+    }
+
+    public func currentStatus() -> CollectorStatus { status }
+
+    /// Gathers at each tick until cancelled. Errors: only `CancellationError`.
+    public func run() async throws {
+        var tick = schedule.first(from: clock.wall, using: &random)
+        while true {
+            status.nextTick = tick.fire
+            try await clock.sleep(until: clock.now + (tick.fire - clock.wall))
+            await gather()
+            try Task.checkCancellation()
+            realign()
+            tick = schedule.next(after: clock.wall, using: &random)
+            status.skippedTicks = status.skippedTicks.addingSaturated(tick.skipped)
+            if tick.skipped > 0 {
+                logger.warning(
+                    "gathering took longer than the interval, ticks skipped",
+                    metadata: ["input": "\(input)", "skipped": "\(tick.skipped)"])
+            }
+        }
+    }
+
+    private func gather() async {
+        let begin = clock.now
+        let wall = clock.wall
+        status.gatheringSince = begin
+        hooks.willGather(input)
+        let gather = await collector.gather(
+            at: wall.rounded(to: precision), now: begin, deadline: begin + schedule.interval)
+        hooks.didGather(input)
+        status.gatheringSince = nil
+        status.gathers &+= 1
+        status.lastGather = wall
+        status.lastDuration = clock.now - begin
+        status.lastPoints = gather.samples.rows.count
+        status.points &+= UInt64(gather.samples.rows.count)
+        status.errors &+= UInt64(gather.errors.count)
+        for error in gather.errors {
+            status.lastError = error
+            status.lastErrorAt = wall
+            logger.error("\(error)", metadata: ["input": "\(input)"])
+        }
+        if !gather.samples.isEmpty { channel.send(.samples(input: input, gather.samples)) }
+    }
+
+    /// Follows a wall clock that was set, so that neither a leap back stops the ticks nor a leap ahead makes them up.
+    private func realign() {
+        let now = clock.now
+        let wall = clock.wall
+        defer { anchor = (now, wall) }
+        guard let anchor else { return }
+        let jump = (wall - anchor.wall) - (now - anchor.now)
+        guard jump > CollectorRunner.jumpTolerance || jump < .zero - CollectorRunner.jumpTolerance else { return }
+        schedule.clockJumped(by: jump, to: wall)
+        logger.notice("the wall clock was set", metadata: ["input": "\(input)", "seconds": "\(jump.inSeconds)"])
+    }
+}

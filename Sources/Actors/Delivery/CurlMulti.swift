@@ -1,0 +1,200 @@
+import CCurl
+import CLinux
+import Glibc
+import Pipeline
+
+/// Every HTTP transfer of the process, on one libcurl multi handle that is driven by the I/O loop.
+///
+/// Owns: the multi handle with its connection cache, a few idle easy handles, one `CurlTransfer` a request.
+/// Receives: `perform` calls. Sends: replies. Started by the first request; lives as long as the process, or to `close`.
+/// Stops: a cancelled task's transfer is taken off the handle at once, or after the grace its request allows.
+public actor CurlMulti: HTTPClient {
+    private static let idleLimit = 4
+    /// Cached connections; two lanes to some outputs need no more.
+    private static let connectionLimit = 8
+    /// Once a process, before the first handle.
+    private static let isReady = curl_global_init(3) == CURLE_OK
+
+    private nonisolated let loop: WorkLoop
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    private var multi: UnsafeMutableRawPointer?
+    private var transfers: [UnsafeMutableRawPointer: CurlTransfer] = [:]
+    private var idle: [UnsafeMutableRawPointer] = []
+    private var timer: UInt64?
+    private var nextID: UInt64 = 0
+    // A cancellation comes on any thread: its transfer's number goes through this pipe to the loop.
+    private let cancelSource: Int32
+    private let cancelTarget: Int32
+
+    public init(loop: WorkLoop) {
+        self.loop = loop
+        var ends: [Int32] = [-1, -1]
+        let failure = pipe(&ends)
+        precondition(failure == 0, "no descriptor left for the HTTP client")
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        cancelSource = ends[0]
+        cancelTarget = ends[1]
+    }
+
+    /// Sends `request` and waits for the whole reply.
+    ///
+    /// Bounds: reply body 64 KiB, headers 64 KiB, time by the request. Errors: `TransferFailure`, never thrown.
+    public func perform(_ request: HTTPRequest) async -> Result<HTTPReply, TransferFailure> {
+        guard let multi = openMulti() else { return .failure(TransferFailure(.invalid, "libcurl does not start")) }
+        guard let easy = idle.popLast() ?? curl_easy_init() else {
+            return .failure(TransferFailure(.hardDown, "no memory for a transfer"))
+        }
+        nextID &+= 1
+        let id = nextID
+        let transfer = CurlTransfer(id: id, easy: easy, request: request, started: KernelClock.monotonic())
+        if let failure = transfer.configure() {
+            recycle(easy)
+            return .failure(failure)
+        }
+        transfers[easy] = transfer
+        let grace = request.cancelGrace
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                transfer.continuation = continuation
+                let code = curl_multi_add_handle(multi, easy)
+                if code != CURLM_OK {
+                    finish(easy, .failure(TransferFailure(.invalid, String(cString: curl_multi_strerror(code)))))
+                }
+            }
+        } onCancel: {
+            requestCancel(id, grace: grace)
+        }
+    }
+
+    /// Ends every transfer as cancelled and gives all handles back.
+    public func close() {
+        for easy in Array(transfers.keys) { cancelNow(easy) }
+        for easy in idle { curl_easy_cleanup(easy) }
+        idle = []
+        guard let multi else { return }
+        self.multi = nil
+        curl_multi_cleanup(multi)
+        if let timer { loop.cancelTimer(timer) }
+        timer = nil
+        loop.unwatch(cancelSource)
+    }
+
+    // MARK: Cancelling
+
+    /// Any thread. 16 bytes into a pipe are written whole or not at all; the pipe holds 4,096 of them.
+    private nonisolated func requestCancel(_ id: UInt64, grace: Duration) {
+        let message = [id, UInt64(clamping: grace.wholeNanoseconds)]
+        _ = message.withUnsafeBytes { write(cancelTarget, $0.baseAddress, $0.count) }
+    }
+
+    private func readCancels() {
+        var message: [UInt64] = [0, 0]
+        while message.withUnsafeMutableBytes({ read(cancelSource, $0.baseAddress, 16) }) == 16 {
+            let id = message[0]
+            let grace = Int64(clamping: message[1])
+            guard let easy = transfers.values.first(where: { $0.id == id })?.easy else { continue }
+            if grace == 0 {
+                cancelNow(easy)
+            } else {
+                let deadline = KernelClock.monotonic() + .nanoseconds(grace)
+                loop.schedule(at: deadline) { self.cancel(id) }
+            }
+        }
+    }
+
+    private func cancel(_ id: UInt64) {
+        if let easy = transfers.values.first(where: { $0.id == id })?.easy { cancelNow(easy) }
+    }
+
+    private func cancelNow(_ easy: UnsafeMutableRawPointer) {
+        finish(easy, .failure(TransferFailure(.cancelled, "")))
+    }
+
+    // MARK: The multi handle
+
+    private func openMulti() -> UnsafeMutableRawPointer? {
+        if let multi { return multi }
+        guard Self.isReady, let multi = curl_multi_init() else { return nil }
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        _ = godwit_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.connectionLimit)
+        _ = godwit_multi_set_pointer(multi, CURLMOPT_SOCKETDATA, context)
+        _ = godwit_multi_set_pointer(multi, CURLMOPT_TIMERDATA, context)
+        _ = godwit_multi_set_socket(multi) { _, descriptor, what, context, _ in
+            guard let context else { return 0 }
+            let owner = Unmanaged<CurlMulti>.fromOpaque(context).takeUnretainedValue()
+            owner.assumeIsolated { $0.watch(descriptor, what) }
+            return 0
+        }
+        _ = godwit_multi_set_timer(multi) { _, milliseconds, context in
+            guard let context else { return 0 }
+            let owner = Unmanaged<CurlMulti>.fromOpaque(context).takeUnretainedValue()
+            owner.assumeIsolated { $0.setTimer(milliseconds) }
+            return 0
+        }
+        self.multi = multi
+        loop.watch(cancelSource, for: EPOLLIN.rawValue) { _ in self.readCancels() }
+        return multi
+    }
+
+    /// libcurl wants to know when `descriptor` is ready.
+    private func watch(_ descriptor: Int32, _ what: Int32) {
+        guard what != CURL_POLL_REMOVE else { return loop.unwatch(descriptor) }
+        var events: UInt32 = 0
+        if what & CURL_POLL_IN != 0 { events |= EPOLLIN.rawValue }
+        if what & CURL_POLL_OUT != 0 { events |= EPOLLOUT.rawValue }
+        loop.watch(descriptor, for: events) { ready in self.socketReady(descriptor, ready) }
+    }
+
+    private func socketReady(_ descriptor: Int32, _ ready: UInt32) {
+        var events: Int32 = 0
+        if ready & (EPOLLIN.rawValue | EPOLLHUP.rawValue) != 0 { events |= CURL_CSELECT_IN }
+        if ready & EPOLLOUT.rawValue != 0 { events |= CURL_CSELECT_OUT }
+        if ready & EPOLLERR.rawValue != 0 { events |= CURL_CSELECT_ERR }
+        act(descriptor, events)
+    }
+
+    /// libcurl wants to be called in so many milliseconds; −1 ends that wish.
+    private func setTimer(_ milliseconds: Int) {
+        if let timer { loop.cancelTimer(timer) }
+        timer = nil
+        guard milliseconds >= 0 else { return }
+        // Never from inside this callback: even a wait of 0 goes through the loop.
+        timer = loop.schedule(at: KernelClock.monotonic() + .milliseconds(milliseconds)) { self.timerFired() }
+    }
+
+    private func timerFired() {
+        timer = nil
+        act(CURL_SOCKET_TIMEOUT, 0)
+    }
+
+    private func act(_ descriptor: Int32, _ events: Int32) {
+        guard let multi else { return }
+        var running: Int32 = 0
+        _ = curl_multi_socket_action(multi, descriptor, events, &running)
+        var left: Int32 = 0
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
+            let code = message.pointee.data.result
+            guard let transfer = transfers[easy] else { continue }
+            finish(easy, transfer.result(code, now: KernelClock.monotonic()))
+        }
+    }
+
+    private func finish(_ easy: UnsafeMutableRawPointer, _ result: Result<HTTPReply, TransferFailure>) {
+        guard let transfer = transfers.removeValue(forKey: easy) else { return }
+        if let multi { curl_multi_remove_handle(multi, easy) }
+        recycle(easy)
+        transfer.continuation?.resume(returning: result)
+        transfer.continuation = nil
+    }
+
+    private func recycle(_ easy: UnsafeMutableRawPointer) {
+        guard idle.count < Self.idleLimit else { return curl_easy_cleanup(easy) }
+        curl_easy_reset(easy)
+        idle.append(easy)
+    }
+}

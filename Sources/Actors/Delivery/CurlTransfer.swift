@@ -1,0 +1,230 @@
+import CCurl
+import Glibc
+import Pipeline
+
+/// One transfer under way: the easy handle, everything whose address libcurl holds, and what has come so far.
+///
+/// Lives on the I/O loop only; the actor `CurlMulti` owns it from start to end.
+final class CurlTransfer {
+    static let bodyLimit = InfluxDBReply.bodyLimit
+    /// All header lines of a reply together.
+    static let headerLimit = 64 * 1024
+
+    let id: UInt64
+    let easy: UnsafeMutableRawPointer
+    let started: Instant
+    var continuation: CheckedContinuation<Result<HTTPReply, TransferFailure>, Never>?
+    private let request: HTTPRequest
+    // libcurl reads the body from the array's own storage, which neither moves nor changes while it is retained here.
+    private let body: [UInt8]
+    private var lists: [UnsafeMutablePointer<curl_slist>] = []
+    private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    fileprivate var received: [UInt8] = []
+    fileprivate var headerBytes = 0
+    fileprivate var retryAfter: String?
+    fileprivate var isBodyTooLong = false
+    fileprivate var isHeaderTooLong = false
+
+    init(id: UInt64, easy: UnsafeMutableRawPointer, request: HTTPRequest, started: Instant) {
+        self.id = id
+        self.easy = easy
+        self.request = request
+        self.started = started
+        if case .post(let body) = request.method { self.body = body } else { body = [] }
+        errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    }
+
+    deinit {
+        for list in lists { curl_slist_free_all(list) }
+        errorText.deallocate()
+    }
+
+    /// Sets every option on the (new or reset) easy handle.
+    ///
+    /// Errors: `.invalid` when libcurl refuses one, such as a TLS file option without TLS support.
+    func configure() -> TransferFailure? {
+        var setup = CurlOptions(easy: easy)
+        setup.set(CURLOPT_NOSIGNAL, 1)
+        setup.set(CURLOPT_FOLLOWLOCATION, 0)
+        setup.set(CURLOPT_PROTOCOLS_STR, "http,https")
+        setup.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
+        setup.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        setup.set(CURLOPT_HTTP_CONTENT_DECODING, 0)
+        setup.set(CURLOPT_TCP_KEEPALIVE, 1)
+        setup.set(CURLOPT_BUFFERSIZE, 4096)
+        setup.set(CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024)
+        setup.set(CURLOPT_DNS_CACHE_TIMEOUT, 60)
+        setup.set(CURLOPT_ERRORBUFFER, pointer: errorText)
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        setup.set(CURLOPT_WRITEDATA, pointer: context)
+        setup.set(CURLOPT_HEADERDATA, pointer: context)
+        setup.check(godwit_easy_set_write(easy, CURLOPT_WRITEFUNCTION, receiveBody))
+        setup.check(godwit_easy_set_write(easy, CURLOPT_HEADERFUNCTION, receiveHeader))
+        let timeout = Int(clamping: request.timeout.wholeNanoseconds / 1_000_000)
+        setup.set(CURLOPT_TIMEOUT_MS, max(1, timeout))
+        configureConnection(&setup)
+        configureTLS(&setup)
+        configureRequest(&setup)
+        return setup.failure
+    }
+
+    private func configureConnection(_ setup: inout CurlOptions) {
+        let options = request.connection
+        let isTLS = request.url.hasPrefix("https:")
+        let connect = options.connectTimeout + (isTLS ? .seconds(5) : .zero)
+        setup.set(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(clamping: connect.wholeNanoseconds / 1_000_000)))
+        setup.set(CURLOPT_USERAGENT, options.userAgent)
+        if let path = options.unixSocketPath {
+            setup.set(CURLOPT_UNIX_SOCKET_PATH, path)
+            setup.set(CURLOPT_PROXY, "")
+        } else if let proxy = options.proxy {
+            setup.set(CURLOPT_PROXY, proxy)
+        }
+        if let address = options.localAddress, !address.isEmpty { setup.set(CURLOPT_INTERFACE, address) }
+    }
+
+    private func configureTLS(_ setup: inout CurlOptions) {
+        let options = request.connection
+        let lowest = options.requiresTLS13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2
+        setup.set(CURLOPT_SSLVERSION, Int(lowest))
+        setup.set(CURLOPT_SSL_VERIFYPEER, options.skipsVerification ? 0 : 1)
+        setup.set(CURLOPT_SSL_VERIFYHOST, options.skipsVerification ? 0 : 2)
+        if let file = options.tlsAuthorities { setup.set(CURLOPT_CAINFO, file) }
+        if let file = options.tlsCertificate { setup.set(CURLOPT_SSLCERT, file) }
+        if let file = options.tlsKey { setup.set(CURLOPT_SSLKEY, file) }
+        if !options.tlsKeyPassword.isEmpty { setup.set(CURLOPT_KEYPASSWD, options.tlsKeyPassword.revealed) }
+    }
+
+    private func configureRequest(_ setup: inout CurlOptions) {
+        var url = request.url
+        // No wait for `100 Continue`, which many servers never send.
+        var headers = request.headers + ["Expect:"]
+        if let name = request.connection.tlsServerName, let parts = HTTPURL(url), parts.host != name {
+            // The URL's host decides SNI and the name that is checked; the connection goes where it did.
+            url = parts.replacingHost(with: name)
+            setup.set(CURLOPT_CONNECT_TO, pointer: list(["\(name):\(parts.port):\(parts.bracketedHost):\(parts.port)"]))
+            if !headers.contains(where: { $0.lowercased().hasPrefix("host:") }) {
+                headers.append("Host: \(parts.authority)")
+            }
+        }
+        setup.set(CURLOPT_URL, url)
+        switch request.credentials {
+        case .none: break
+        case .basic(let user, let password):
+            setup.set(CURLOPT_HTTPAUTH, 1)
+            setup.set(CURLOPT_USERNAME, user)
+            setup.set(CURLOPT_PASSWORD, password.revealed)
+        case .token(let token): headers.append("Authorization: Token \(token.revealed)")
+        }
+        if case .post = request.method {
+            setup.set(CURLOPT_POST, 1)
+            setup.check(godwit_easy_set_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
+            let start = body.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
+            // A null pointer would mean "ask the read callback".
+            setup.set(CURLOPT_POSTFIELDS, pointer: body.isEmpty ? UnsafeRawPointer(errorText) : start)
+        }
+        setup.set(CURLOPT_HTTPHEADER, pointer: list(headers))
+    }
+
+    /// A C list of lines that lives as long as this transfer. Lines with control characters would smuggle: left out.
+    private func list(_ lines: [String]) -> UnsafeMutablePointer<curl_slist>? {
+        var head: UnsafeMutablePointer<curl_slist>?
+        for line in lines where !line.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+            if let longer = curl_slist_append(head, line) { head = longer }
+        }
+        if let head { lists.append(head) }
+        return head
+    }
+
+    /// The end, by libcurl's code.
+    func result(_ code: CURLcode, now: Instant) -> Result<HTTPReply, TransferFailure> {
+        var status = 0
+        _ = godwit_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
+        if code == CURLE_OK || code == CURLE_WRITE_ERROR && isBodyTooLong {
+            return .success(
+                HTTPReply(
+                    status: status, body: received, isTruncated: isBodyTooLong, retryAfter: retryAfter,
+                    elapsed: now - started))
+        }
+        var text = String(cString: errorText)
+        if text.isEmpty { text = String(cString: curl_easy_strerror(code)) }
+        if isHeaderTooLong { text = "reply headers longer than \(Self.headerLimit) bytes" }
+        return .failure(TransferFailure(kind(of: code), text))
+    }
+
+    private func kind(of code: CURLcode) -> TransferFailure.Kind {
+        switch code {
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .dns
+        case CURLE_COULDNT_CONNECT, CURLE_INTERFACE_FAILED: .hardDown
+        case CURLE_OPERATION_TIMEDOUT: .timeout
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
+            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS, CURLE_USE_SSL_FAILED,
+            CURLE_SSL_ENGINE_INITFAILED, CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+            .tls
+        case CURLE_URL_MALFORMAT, CURLE_BAD_FUNCTION_ARGUMENT, CURLE_NOT_BUILT_IN, CURLE_UNKNOWN_OPTION: .invalid
+        // Also what libcurl says to an HTTP/0.9 answer, which only comes over a connection.
+        case CURLE_UNSUPPORTED_PROTOCOL: hasConnected ? .reset : .invalid
+        default: .reset
+        }
+    }
+
+    private var hasConnected: Bool {
+        var connections = 0
+        return godwit_easy_get_long(easy, CURLINFO_NUM_CONNECTS, &connections) == CURLE_OK && connections > 0
+    }
+}
+
+/// Sets options one by one and remembers the first refusal.
+private struct CurlOptions {
+    let easy: UnsafeMutableRawPointer
+    var failure: TransferFailure?
+
+    init(easy: UnsafeMutableRawPointer) { self.easy = easy }
+
+    mutating func set(_ option: CURLoption, _ value: Int) { check(godwit_easy_set_long(easy, option, value)) }
+    mutating func set(_ option: CURLoption, _ value: String) { check(godwit_easy_set_string(easy, option, value)) }
+    mutating func set(_ option: CURLoption, pointer: UnsafeRawPointer?) {
+        check(godwit_easy_set_pointer(easy, option, pointer))
+    }
+
+    mutating func check(_ code: CURLcode) {
+        guard code != CURLE_OK, failure == nil else { return }
+        failure = TransferFailure(.invalid, String(cString: curl_easy_strerror(code)))
+    }
+}
+
+/// libcurl's write callback: a return value other than the given size ends the transfer.
+private func receiveBody(
+    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    guard let bytes, let context else { return 0 }
+    let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+    let length = size.multipliedSaturated(by: count)
+    let room = CurlTransfer.bodyLimit - transfer.received.count
+    transfer.received.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: min(length, room)))
+    guard length <= room else {
+        transfer.isBodyTooLong = true
+        return 0
+    }
+    return length
+}
+
+/// libcurl's header callback: once for each header line, the status line included.
+private func receiveHeader(
+    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    guard let bytes, let context else { return 0 }
+    let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+    let length = size.multipliedSaturated(by: count)
+    transfer.headerBytes = transfer.headerBytes.addingSaturated(length)
+    guard transfer.headerBytes <= CurlTransfer.headerLimit else {
+        transfer.isHeaderTooLong = true
+        return 0
+    }
+    let name = "retry-after:"
+    if length > name.utf8.count, strncasecmp(bytes, name, name.utf8.count) == 0 {
+        let line = UnsafeRawBufferPointer(start: bytes, count: min(length, 128)).dropFirst(name.utf8.count)
+        transfer.retryAfter = String(decoding: line.filter { $0 >= 0x20 }, as: UTF8.self)
+    }
+    return length
+}

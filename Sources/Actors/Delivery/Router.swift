@@ -1,0 +1,229 @@
+import Pipeline
+
+/// What a router did with a batch.
+public struct Delivery: Sendable, Hashable {
+    public var outcome: DeliveryOutcome
+    /// The route that gave the outcome; nil when none was usable.
+    public var route: String?
+    /// Requests that carried the batch in this try; 0 when only waits and probes were called for.
+    public var requests = 0
+    /// Before that moment another try is pointless; nil when the sender's own back-off decides.
+    public var nextTry: Instant?
+}
+
+/// The routes of one output, as the status page shows them.
+public struct RouterStatus: Sendable, Hashable {
+    public struct RouteStatus: Sendable, Hashable {
+        public var id: String
+        public var breaker: RouteBreaker.State
+        /// When the breaker entered its state.
+        public var since: Instant
+        public var isMisconfigured: Bool
+        /// When an open breaker tries again.
+        public var nextTry: Instant?
+        /// Until when the destination asked us to wait.
+        public var throttledUntil: Instant?
+        public var lastError: String?
+        public var lastErrorAt: Timestamp?
+    }
+
+    /// The route of the last delivery.
+    public var active: String?
+    public var activeSince: Instant
+    public var lastSwitch: RouteOrder<String>.Switch?
+    public var routes: [RouteStatus]
+}
+
+/// Chooses the road of each batch: breaker, probe and order of preference of an output's routes.
+///
+/// Owns: the decisions of each route. Receives: `deliver` from the sender's lanes. Sends: batches and probes to the
+/// transports. Started by the sender, in whose task it lives; stops by cancellation.
+public actor Router {
+    private static let probeTimeout = Duration.seconds(3)
+
+    private struct RouteState {
+        let transport: any Transport
+        var breaker: RouteBreaker
+        var throttledUntil: Instant?
+        /// For waits whose length the server leaves to us.
+        var throttleBackoff = Backoff()
+        var lastError: String?
+        var lastErrorAt: Timestamp?
+    }
+
+    private let clock: any Clock
+    private var random: JitterSource
+    private var order: RouteOrder<String>
+    private var states: [String: RouteState] = [:]
+
+    public init(routes: [Route], clock: any Clock, random: JitterSource = JitterSource()) {
+        self.clock = clock
+        self.random = random
+        let now = clock.now
+        order = RouteOrder(routes.map(\.id), now: now)
+        for route in routes {
+            states[route.id] = RouteState(transport: route.transport, breaker: RouteBreaker(now: now))
+        }
+    }
+
+    /// Probes the routes that are preferred to the active one, until cancelled.
+    public func run() async throws {
+        while true {
+            let interval = RouteOrder<String>.probeInterval
+            try await clock.sleep(for: order.ids.count > 1 ? interval : .seconds(3600))
+            for id in order.watched { await watch(id) }
+        }
+    }
+
+    /// Sends `batch` over the best usable route; over the next one, with the same bytes, as soon as a breaker opens.
+    public func deliver(_ batch: Batch, id: BatchID, deadline: Instant) async -> Delivery {
+        var tried: Set<String> = []
+        var last: Delivery?
+        var requests = 0
+        while !Task.isCancelled, let route = best(except: tried) {
+            if let waiting = throttled(route) {
+                // It is there, only busy: another route is worth a look only when that lasts.
+                guard let later = waiting.nextTry, later <= clock.now else { return waiting }
+                last = waiting
+                tried.insert(route)
+                continue
+            }
+            guard await permit(route) else {
+                tried.insert(route)
+                continue
+            }
+            guard let transport = states[route]?.transport else { break }
+            requests += 1
+            let outcome = await transport.send(batch, id: id, deadline: deadline)
+            if Task.isCancelled, !outcome.isFinal {
+                states[route]?.breaker.gaveUp()
+                return Delivery(outcome: outcome, route: route, requests: requests, nextTry: nil)
+            }
+            let isOpen = record(outcome, of: route)
+            let delivery = Delivery(
+                outcome: outcome, route: route, requests: requests, nextTry: throttled(route)?.nextTry)
+            guard isOpen else { return delivery }
+            last = delivery
+            tried.insert(route)
+        }
+        let errors = order.ids.compactMap { states[$0]?.lastError }
+        let outcome = last?.outcome ?? .unavailable(reason: errors.first ?? "no route is usable")
+        return Delivery(outcome: outcome, route: last?.route, requests: requests, nextTry: reopening)
+    }
+
+    public func status() -> RouterStatus {
+        let routes = order.ids.compactMap { id in
+            states[id].map { state in
+                RouterStatus.RouteStatus(
+                    id: id, breaker: state.breaker.state, since: state.breaker.since,
+                    isMisconfigured: state.breaker.isMisconfigured, nextTry: state.breaker.opensUntil,
+                    throttledUntil: state.throttledUntil, lastError: state.lastError,
+                    lastErrorAt: state.lastErrorAt)
+            }
+        }
+        return RouterStatus(
+            active: order.active, activeSince: order.activeSince, lastSwitch: order.lastSwitch, routes: routes)
+    }
+
+    // MARK: Choice
+
+    /// What a batch gets to hear while `route` is asked to wait: its next try is in the past when another route may
+    /// be taken instead.
+    private func throttled(_ route: String) -> Delivery? {
+        guard let state = states[route], let until = state.throttledUntil, until > clock.now else { return nil }
+        let leave = order.ids.count > 1 ? state.breaker.throttledLongAt ?? until : until
+        let outcome = DeliveryOutcome.throttled(retryAfter: nil, reason: state.lastError ?? "asked to wait")
+        return Delivery(outcome: outcome, route: route, nextTry: min(leave, until))
+    }
+
+    private func best(except tried: Set<String>) -> String? {
+        let now = clock.now
+        return order.candidates(now: now) { id in
+            !tried.contains(id) && (states[id]?.breaker.isUsable(now: now) ?? false)
+        }.first
+    }
+
+    /// The first moment at which some route may be tried again.
+    private var reopening: Instant {
+        let now = clock.now
+        let moments = states.values.map { state in
+            max(state.breaker.opensUntil ?? now, state.throttledUntil ?? now, now + .milliseconds(50))
+        }
+        return moments.min() ?? now + .seconds(60)
+    }
+
+    /// Whether a batch may go over `route` now; probes it first where its breaker wants that.
+    private func permit(_ route: String) async -> Bool {
+        switch states[route]?.breaker.permission(now: clock.now) {
+        case .send: return true
+        case .probe: return await probe(route)
+        case .wait, nil: return false
+        }
+    }
+
+    private func probe(_ route: String) async -> Bool {
+        guard let transport = states[route]?.transport else { return false }
+        let outcome = await transport.probe(deadline: clock.now + Self.probeTimeout)
+        if Task.isCancelled {
+            states[route]?.breaker.gaveUp()
+            return false
+        }
+        let now = clock.now
+        states[route]?.breaker.probed(good: outcome.isGood, now: now, using: &random)
+        order.probed(route, good: outcome.isGood, now: now)
+        if case .bad(let reason) = outcome { note(reason, of: route) }
+        return outcome.isGood
+    }
+
+    /// One round of probing a preferred route that does not carry the data now.
+    private func watch(_ route: String) async {
+        switch states[route]?.breaker.permission(now: clock.now) {
+        case .send, .probe:
+            _ = await probe(route)
+            // Whoever has a batch may try it, and need not wait for our report.
+            states[route]?.breaker.gaveUp()
+        case .wait, nil: break
+        }
+    }
+
+    // MARK: Results
+
+    /// Takes note of an outcome; true when the route is closed to further tries for now.
+    private func record(_ outcome: DeliveryOutcome, of route: String) -> Bool {
+        guard var state = states[route] else { return true }
+        let now = clock.now
+        if !outcome.reason.isEmpty { note(outcome.reason, &state) }
+        var isOpen = false
+        switch outcome {
+        case .delivered, .partial, .data, .tooBig:
+            state.breaker.succeeded(now: now)
+            state.throttledUntil = nil
+            state.throttleBackoff.reset()
+            if outcome.isFinal { order.delivered(by: route, now: now) }
+        case .throttled(let wish, _):
+            let own = state.throttleBackoff.next(throttled: true, using: &random)
+            // A wish of 0 s means "soon": our own back-off keeps a server that always says so from being hammered.
+            let wait = wish.map { $0 > .zero ? $0 + .milliseconds(50) : own } ?? own
+            state.throttledUntil = now + min(wait, ReplyDate.cap + .seconds(1))
+            isOpen = state.breaker.failed(.throttled, now: now, using: &random)
+        case .server, .ambiguous: isOpen = state.breaker.failed(.soft, now: now, using: &random)
+        case .unavailable: isOpen = state.breaker.failed(.hard, now: now, using: &random)
+        case .configuration, .createDatabase:
+            isOpen = state.breaker.failed(.configuration, now: now, using: &random)
+        }
+        states[route] = state
+        if isOpen { order.failed(route, cause: outcome.reason) }
+        return isOpen
+    }
+
+    private func note(_ error: String, of route: String) {
+        guard var state = states[route] else { return }
+        note(error, &state)
+        states[route] = state
+    }
+
+    private func note(_ error: String, _ state: inout RouteState) {
+        state.lastError = error
+        state.lastErrorAt = clock.wall
+    }
+}

@@ -1,0 +1,92 @@
+import CLinux
+import Glibc
+import Pipeline
+
+/// Where a password or token comes from.
+public enum SecretSource: Sendable, Hashable {
+    case none
+    case literal(Secret)
+    /// A file that holds nothing else; white space at its end does not count.
+    case file(path: String)
+
+    public var isNone: Bool { self == .none }
+}
+
+/// Why a secret cannot be had.
+public struct SecretError: Error, Sendable, Hashable, CustomStringConvertible {
+    public var description: String
+}
+
+/// Reads a secret again whenever its file changes, so that a rotation needs no restart.
+///
+/// Bounds: 64 KiB. Cost: one `stat` a call, a read only after a change.
+public struct SecretReader: Sendable {
+    private static let sizeLimit = 64 * 1024
+    private let source: SecretSource
+    private var cached: (stamp: Stamp, secret: Secret)?
+
+    /// What changes with the content.
+    private struct Stamp: Sendable, Hashable {
+        var device: UInt64
+        var inode: UInt64
+        var size: Int64
+        var seconds: Int
+        var nanoseconds: Int
+    }
+
+    public init(_ source: SecretSource) { self.source = source }
+
+    /// The secret as it is now; `Secret.none` without a source.
+    ///
+    /// Errors: the file is missing, is no regular file, belongs to a stranger, or can be read by group or others.
+    public mutating func current() throws(SecretError) -> Secret {
+        switch source {
+        case .none: return .none
+        case .literal(let secret): return secret
+        case .file(let path): return try read(path)
+        }
+    }
+
+    private mutating func read(_ path: String) throws(SecretError) -> Secret {
+        var status = stat()
+        if let cached, stat(path, &status) == 0, stamp(status) == cached.stamp { return cached.secret }
+        // O_NONBLOCK: a planted FIFO must not hang us.
+        let descriptor = godwit_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+        guard descriptor >= 0 else {
+            throw SecretError(description: "cannot open \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw SecretError(description: "\(path) is no regular file")
+        }
+        guard status.st_mode & 0o077 == 0 else {
+            throw SecretError(description: "\(path) can be read by group or others; chmod 600 it")
+        }
+        guard status.st_uid == geteuid() || status.st_uid == 0 else {
+            throw SecretError(description: "\(path) belongs to user \(status.st_uid), not to us or root")
+        }
+        guard status.st_size <= Self.sizeLimit else {
+            throw SecretError(description: "\(path) is longer than \(Self.sizeLimit) bytes")
+        }
+        var bytes = [UInt8](repeating: 0, count: Self.sizeLimit)
+        let count = Glibc.read(descriptor, &bytes, bytes.count)
+        guard count >= 0 else {
+            throw SecretError(description: "cannot read \(path): \(String(cString: strerror(errno)))")
+        }
+        bytes.removeSubrange(count...)
+        while let last = bytes.last, last <= 0x20 { bytes.removeLast() }
+        // A raw control character inside would end up in a header.
+        guard !bytes.isEmpty, !bytes.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+            throw SecretError(description: "\(path) holds no single line of text")
+        }
+        let secret = Secret(String(decoding: bytes, as: UTF8.self))
+        cached = (stamp(status), secret)
+        return secret
+    }
+
+    private func stamp(_ status: stat) -> Stamp {
+        Stamp(
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
+            seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+    }
+}

@@ -1,0 +1,36 @@
+import Pipeline
+
+/// Code that carries a batch over one road and says what became of it.
+///
+/// Errors: none are thrown; every end is a `DeliveryOutcome`. Cancellation ends a call soon, with an outcome that is
+/// not final.
+public protocol Transport: Sendable {
+    /// Sends the bytes of `batch` as they are.
+    func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome
+    /// A cheap question whether the road is passable.
+    func probe(deadline: Instant) async -> ProbeOutcome
+}
+
+/// A way to a destination: what carries over it, and its name.
+public struct Route: Sendable {
+    /// As the configuration names it: `direct`, later `metadata`, `proxy:…`. Unique within one output.
+    public var id: String
+    public var transport: any Transport
+
+    public init(id: String, transport: any Transport) {
+        self.id = id
+        self.transport = transport
+    }
+}
+
+/// Where a sender's batches come from: the spill log, or a list in tests.
+///
+/// A batch that `next` gave stays outstanding until it is resolved or demoted; there is at most one in each lane.
+public protocol BatchSource: Actor {
+    /// The next pending batch of the lane; waits for one, until the task is cancelled.
+    func next(for reader: String, lane: Lane) async throws -> StoredBatch
+    /// The destination has decided about every point: so many are there, it refused so many, so many cannot be sent.
+    func resolve(_ sequence: UInt64, for reader: String, delivered: Int, rejected: Int, undeliverable: Int)
+    /// The outstanding live batch failed: it and all pending live batches join the backlog.
+    func demote(reader: String)
+}

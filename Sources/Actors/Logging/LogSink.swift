@@ -1,0 +1,215 @@
+import CLinux
+import Glibc
+import Logging
+import Pipeline
+import Synchronization
+
+/// How log lines are spelled.
+public enum LogFormat: String, Sendable, Hashable, CaseIterable {
+    /// `<6>message key=value`: the journal reads the level from the prefix. Without a journal the level is spelled out.
+    case text
+    /// One JSON object a line.
+    case structured
+}
+
+/// Where all log lines of the process end: one descriptor, one level, one format, changeable by a reload.
+///
+/// A line that repeats (same label, level and text) is written once a minute with the number of repeats, so that a
+/// dead link costs one line a minute and not one a second.
+/// Bounds: 512 remembered lines; beyond that the memory starts anew.
+public final class LogSink: Sendable {
+    /// A repeated line is held back for this long.
+    public static let repeatWindow = Duration.seconds(60)
+    private static let memoryLimit = 512
+
+    private struct Repeat {
+        var since: Instant
+        var suppressed: Int
+    }
+
+    private struct State {
+        var descriptor: Int32 = 2
+        var level = Logger.Level.info
+        var format = LogFormat.text
+        var toJournal = false
+        var isQuiet = false
+        var repeats: [String: Repeat] = [:]
+    }
+    private let state: Mutex<State>
+
+    public init(journal: Bool) {
+        var initial = State()
+        initial.toJournal = journal
+        state = Mutex(initial)
+    }
+
+    public var level: Logger.Level { state.withLock(\.level) }
+
+    /// Applies the configuration. `reopen` opens the log file; false when that fails, with `errno`, and nothing changes.
+    public func configure(_ agent: AgentConfig, reopen: Bool) -> Bool {
+        var descriptor: Int32?
+        if reopen && !agent.logFile.isEmpty {
+            let opened = godwit_open(agent.logFile, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+            guard opened >= 0 else { return false }
+            descriptor = opened
+        }
+        state.withLock { state in
+            state.level = Logger.Level(agent.logLevel)
+            state.format = agent.logsJSON ? .structured : .text
+            guard let descriptor else { return }
+            state.descriptor = descriptor
+            state.toJournal = false
+        }
+        return true
+    }
+
+    /// A live page has the terminal: only what cannot wait is written, when that is where the log goes.
+    public func quieten() {
+        state.withLock { state in
+            if state.descriptor == 2 && isatty(2) == 1 { state.isQuiet = true }
+        }
+    }
+
+    /// Makes a logger that writes here.
+    public func logger(_ label: String) -> Logger { Logger(label: label) { self.backend($0) } }
+
+    /// The backend of a logger, for `LoggingSystem.bootstrap`.
+    public func backend(_ label: String) -> any LogHandler { LogBackend(label: label, sink: self) }
+
+    func write(label: String, level: Logger.Level, message: String, metadata: Logger.Metadata) {
+        let now = KernelClock.monotonic()
+        let line: (text: String, descriptor: Int32)? = state.withLock { state in
+            guard !state.isQuiet || level >= .critical else { return nil }
+            guard let repeats = LogSink.admit("\(label)\u{0}\(level)\u{0}\(message)", now, &state) else { return nil }
+            var metadata = metadata
+            if repeats > 0 { metadata["repeated"] = "\(repeats)" }
+            let text =
+                switch state.format {
+                case .text: LogSink.text(label, level, message, metadata, journal: state.toJournal)
+                case .structured: LogSink.json(label, level, message, metadata)
+                }
+            return (text, state.descriptor)
+        }
+        guard var line else { return }
+        line.text.withUTF8 { bytes in
+            // A log that cannot be written must not stop the agent: one try, no loop.
+            _ = Glibc.write(line.descriptor, bytes.baseAddress, bytes.count)
+        }
+    }
+
+    /// How often the line was held back since it was last written; nil = hold it back now.
+    private static func admit(_ key: String, _ now: Instant, _ state: inout State) -> Int? {
+        if let known = state.repeats[key], now - known.since < repeatWindow {
+            state.repeats[key]?.suppressed += 1
+            return nil
+        }
+        if state.repeats.count >= memoryLimit { state.repeats.removeAll() }
+        let suppressed = state.repeats[key]?.suppressed ?? 0
+        state.repeats[key] = Repeat(since: now, suppressed: 0)
+        return suppressed
+    }
+
+    private static func text(
+        _ label: String, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata, journal: Bool
+    ) -> String {
+        var line = journal ? "<\(journalPriority(level))>" : "\(UTCTime(KernelClock.wall()).text) \(levelName(level)) "
+        line += "\(label): \(singleLine(message))"
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            line += " \(key)=\(quotedIfNeeded("\(value)"))"
+        }
+        return line + "\n"
+    }
+
+    private static func json(
+        _ label: String, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata
+    ) -> String {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("time", .string(UTCTime(KernelClock.wall()).text))
+        writer.member("level", .string("\(level)"))
+        writer.member("logger", .string(label))
+        writer.member("msg", .string(message))
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { writer.member(key, .string("\(value)")) }
+        writer.endObject()
+        return writer.text + "\n"
+    }
+
+    /// A hostile name in a message must not forge a second line.
+    private static func singleLine(_ text: String) -> String {
+        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
+        return String(
+            text.unicodeScalars.flatMap { scalar -> [Character] in
+                scalar.value < 0x20 || scalar.value == 0x7F ? ["\u{FFFD}"] : [Character(scalar)]
+            })
+    }
+
+    private static func quotedIfNeeded(_ text: String) -> String {
+        let plain = text.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") && $0 != 0x7F }
+        guard !plain || text.isEmpty else { return text }
+        var writer = JSONWriter()
+        writer.value(.string(text))
+        return writer.text
+    }
+
+    private static func journalPriority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .critical: 2
+        case .error: 3
+        case .warning: 4
+        case .notice: 5
+        case .info: 6
+        case .debug, .trace: 7
+        }
+    }
+
+    private static func levelName(_ level: Logger.Level) -> String {
+        switch level {
+        case .critical: "CRIT"
+        case .error: "ERROR"
+        case .warning: "WARN"
+        case .notice: "NOTE"
+        case .info: "INFO"
+        case .debug: "DEBUG"
+        case .trace: "TRACE"
+        }
+    }
+}
+
+/// A swift-log backend over a shared sink.
+struct LogBackend: LogHandler {
+    let label: String
+    let sink: LogSink
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level {
+        get { sink.level }
+        set { _ = newValue }
+    }
+
+    init(label: String, sink: LogSink) {
+        self.label = label
+        self.sink = sink
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        sink.write(
+            label: label, level: event.level, message: "\(event.message)",
+            metadata: metadata.merging(event.metadata ?? [:]) { _, new in new })
+    }
+}
+
+extension Logger.Level {
+    init(_ level: ConfigLogLevel) {
+        switch level {
+        case .error: self = .error
+        case .warn: self = .warning
+        case .info: self = .info
+        case .debug: self = .debug
+        case .trace: self = .trace
+        }
+    }
+}

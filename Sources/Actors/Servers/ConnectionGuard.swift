@@ -1,0 +1,191 @@
+import NIOCore
+
+/// Bounds of one server's connections: in number, size and time.
+public struct ServerLimits: Sendable, Hashable {
+    public var clients: Int
+    /// Bytes of a request's line and headers.
+    public var headBytes: Int
+    public var bodyBytes: Int
+    /// How long a request may take to arrive, from the connection or the end of the reply before.
+    public var requestTime: Duration
+    /// How long a reply may make no progress.
+    public var stallTime: Duration
+    /// The same for endless replies, whose reader may pause.
+    public var streamStallTime: Duration
+
+    public init(
+        clients: Int, headBytes: Int, bodyBytes: Int, requestTime: Duration, stallTime: Duration,
+        streamStallTime: Duration
+    ) {
+        self.clients = clients
+        self.headBytes = headBytes
+        self.bodyBytes = bodyBytes
+        self.requestTime = requestTime
+        self.stallTime = stallTime
+        self.streamStallTime = streamStallTime
+    }
+}
+
+/// Stands between the socket and the HTTP codec of one connection and ends what is too large or too slow.
+///
+/// Bytes are counted before the parser sees them. A timer exists only while something is awaited.
+final class ConnectionGuard: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
+
+    /// What the connection's task tells the guard.
+    enum Milestone: Sendable {
+        /// The request is complete.
+        case requestRead
+        /// The reply is endless.
+        case streaming
+        /// The reply is handed over. Answered when all of it has gone to the kernel; another request may come then.
+        /// Without the wait a close would throw away what is still buffered.
+        case replyWritten
+    }
+
+    /// The name under which it stands in the pipeline.
+    static let name = "godwit.guard"
+
+    private let limits: ServerLimits
+    /// Set when the peer gets this status and nothing else.
+    private let refusal: String?
+    private var received = 0
+    private var bodyReceived = 0
+    private var lineEnds = 0
+    private var sawLineEnd = false
+    private var isHeadComplete = false
+    private var isRefused = false
+    private var isStreaming = false
+    private var requestTimer: Scheduled<Void>?
+    private var stallTimer: Scheduled<Void>?
+    private var pendingWrites = 0
+    private var completedWrites: UInt64 = 0
+    private var drained: EventLoopPromise<Void>?
+
+    init(_ limits: ServerLimits, refusal: String?) {
+        self.limits = limits
+        self.refusal = refusal
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.fireChannelActive()
+        if let refusal { refuse(context, refusal) } else { awaitRequest(context) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        requestTimer?.cancel()
+        stallTimer?.cancel()
+        drained?.fail(ChannelError.ioOnClosedChannel)
+        drained = nil
+        context.fireChannelInactive()
+    }
+
+    // MARK: Requests
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isRefused else { return }
+        let buffer = unwrapInboundIn(data)
+        if let status = count(buffer) { return refuse(context, status) }
+        context.fireChannelRead(data)
+    }
+
+    /// Counts the bytes; a status when they are too many.
+    private func count(_ buffer: ByteBuffer) -> String? {
+        received += buffer.readableBytes
+        var headBytes = 0
+        for byte in buffer.readableBytesView where !isHeadComplete {
+            headBytes += 1
+            switch byte {
+            case UInt8(ascii: "\n"):
+                sawLineEnd = true
+                lineEnds += 1
+                isHeadComplete = lineEnds == 2
+            case UInt8(ascii: "\r"): break
+            default: lineEnds = 0
+            }
+        }
+        bodyReceived += buffer.readableBytes - headBytes
+        if bodyReceived > limits.bodyBytes { return "413 Content Too Large" }
+        if received - bodyReceived > limits.headBytes {
+            return sawLineEnd ? "431 Request Header Fields Too Large" : "414 URI Too Long"
+        }
+        return nil
+    }
+
+    private func awaitRequest(_ context: ChannelHandlerContext) {
+        (received, bodyReceived, lineEnds, sawLineEnd, isHeadComplete) = (0, 0, 0, false, false)
+        requestTimer?.cancel()
+        let loop = context.eventLoop.assumeIsolated()
+        requestTimer = loop.scheduleTask(in: .nanoseconds(limits.requestTime.wholeNanoseconds)) { [weak self] in
+            guard let self else { return }
+            // A client that said nothing gets nothing.
+            if self.received > 0 { self.refuse(context, "408 Request Timeout") } else { context.close(promise: nil) }
+        }
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ status: String) {
+        guard !isRefused else { return }
+        isRefused = true
+        requestTimer?.cancel()
+        let body = "\(status)\n"
+        let text =
+            "HTTP/1.1 \(status)\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \(body.utf8.count)\r\n"
+            + "Connection: close\r\n\r\n\(body)"
+        // From here towards the socket: the codec, which is behind us, must not see raw bytes.
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(string: text))), promise: nil)
+        context.close(promise: nil)
+    }
+
+    // MARK: Replies
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard let milestone = event as? Milestone else {
+            return context.triggerUserOutboundEvent(event, promise: promise)
+        }
+        switch milestone {
+        case .requestRead: requestTimer?.cancel()
+        case .streaming: isStreaming = true
+        case .replyWritten:
+            awaitRequest(context)
+            guard pendingWrites == 0 else {
+                requestTimer?.cancel()
+                drained = promise
+                return
+            }
+        }
+        promise?.succeed()
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard !isRefused else { return promise?.fail(ChannelError.ioOnClosedChannel) ?? () }
+        let written = promise ?? context.eventLoop.makePromise(of: Void.self)
+        pendingWrites += 1
+        written.futureResult.assumeIsolated().whenComplete { [weak self] _ in
+            guard let self else { return }
+            self.pendingWrites -= 1
+            self.completedWrites &+= 1
+            guard self.pendingWrites == 0, let drained = self.drained else { return }
+            self.drained = nil
+            self.awaitRequest(context)
+            drained.succeed()
+        }
+        context.write(data, promise: written)
+        if stallTimer == nil { watchProgress(context) }
+    }
+
+    /// Looks again after the stall time: closes the connection when writes are pending and none was completed.
+    private func watchProgress(_ context: ChannelHandlerContext) {
+        let before = completedWrites
+        let limit = isStreaming ? limits.streamStallTime : limits.stallTime
+        let loop = context.eventLoop.assumeIsolated()
+        stallTimer = loop.scheduleTask(in: .nanoseconds(limit.wholeNanoseconds)) { [weak self] in
+            guard let self else { return }
+            self.stallTimer = nil
+            guard self.pendingWrites > 0 else { return }
+            if self.completedWrites == before { context.close(promise: nil) } else { self.watchProgress(context) }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import NIOCore
+import NIOHTTP1
+
+/// Writes pieces of an endless reply.
+public struct HTTPBodyWriter: Sendable {
+    let outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+
+    /// Returns when there is room for more. Errors: the connection has ended.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+    }
+}
+
+/// Serves the requests of one connection, one after the other.
+struct HTTPConnection: Sendable {
+    typealias Wire = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+
+    /// Replies go out in pieces of this size, so that progress can be seen.
+    static let pieceBytes = 16_384
+
+    let wire: Wire
+    let peer: PeerRight
+    let router: HTTPRouter
+
+    /// Returns when the connection has ended, for whatever reason: none of them concerns anybody else.
+    func serve() async {
+        try? await wire.executeThenClose { inbound, outbound in
+            var parts = inbound.makeAsyncIterator()
+            while let (head, body) = try await nextRequest(&parts) {
+                try await tell(.requestRead)
+                let request = ServedRequest(method: head.method.rawValue, target: head.uri, body: body, peer: peer)
+                let reply = await router.reply(to: request)
+                let mayFollow = try await write(reply, to: head, outbound)
+                try await tell(.replyWritten)
+                guard mayFollow else { return }
+            }
+        }
+    }
+
+    private func tell(_ milestone: ConnectionGuard.Milestone) async throws {
+        try await wire.channel.triggerUserOutboundEvent(milestone).get()
+    }
+
+    private func nextRequest(
+        _ parts: inout NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator
+    ) async throws -> (HTTPRequestHead, [UInt8])? {
+        var head: HTTPRequestHead?
+        var body: [UInt8] = []
+        while let part = try await parts.next(isolation: #isolation) {
+            switch part {
+            case .head(let received): head = received
+            case .body(let bytes): body += bytes.readableBytesView
+            case .end:
+                guard let head else { return nil }
+                return (head, body)
+            }
+        }
+        return nil
+    }
+
+    /// Whether another request may follow.
+    private func write(
+        _ reply: ServedReply, to request: HTTPRequestHead, _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+    ) async throws -> Bool {
+        var head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status))
+        head.headers.add(name: "Content-Type", value: reply.contentType)
+        for (name, value) in reply.headers { head.headers.add(name: name, value: value) }
+        switch reply.body {
+        case .bytes(let bytes):
+            head.headers.add(name: "Content-Length", value: String(bytes.count))
+            if !request.isKeepAlive { head.headers.add(name: "Connection", value: "close") }
+            try await outbound.write(.head(head))
+            if request.method != .HEAD {
+                for start in stride(from: 0, to: bytes.count, by: Self.pieceBytes) {
+                    let piece = bytes[start..<min(start + Self.pieceBytes, bytes.count)]
+                    try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+                }
+            }
+            try await outbound.write(.end(nil))
+            return request.isKeepAlive
+        case .stream(let body):
+            head.headers.add(name: "Connection", value: "close")
+            try await outbound.write(.head(head))
+            if request.method != .HEAD { try await stream(body, outbound) }
+            return false
+        }
+    }
+
+    /// Runs an endless body until it ends or the client leaves.
+    private func stream(
+        _ body: @escaping @Sendable (HTTPBodyWriter) async throws -> Void,
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+    ) async throws {
+        try await tell(.streaming)
+        let channel = wire.channel
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try? await body(HTTPBodyWriter(outbound: outbound))
+                try? await outbound.write(.end(nil))
+                try? await tell(.replyWritten)
+                // Ends the sibling, which cannot be cancelled.
+                channel.close(promise: nil)
+            }
+            group.addTask { try? await channel.closeFuture.get() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}

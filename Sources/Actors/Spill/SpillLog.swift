@@ -1,0 +1,345 @@
+import DequeModule
+import Logging
+import Pipeline
+
+/// The durable queue of one stream: batches go in once, each reader (output) takes them out at its own pace.
+///
+/// - Owns: the folder `<directory>/<name>/` with its segments and cursors, and the newest records in memory.
+/// - Receives: `append` from the batcher; `next`, `resolve`, `demote` from one sender per reader.
+/// - Sends: nothing; senders wait in `next`.
+/// - Started by the supervisor through `run`, which opens the folder, then commits and cleans up.
+/// - Stops when `run` is cancelled: what is unacknowledged is on disk and synced when it returns.
+///
+/// It promises: a batch leaves only when acknowledged or dropped with a counted reason; the balance of every reader is
+/// exact at every moment and across restarts. It refuses to: exit, wipe, follow links, or wait for the disk in `append`.
+/// Order of durability: data, then cursor, then removal of acknowledged segments. An evicted segment is removed first,
+/// since the disk may be too full for a cursor; should the cursor be lost then, the gap is counted once more at reading.
+public actor SpillLog {
+    public nonisolated let name: String
+    let folder: String
+    var settings: SpillSettings
+    let disk: any Disk
+    let clock: any Clock
+    let syncThread: SyncThread
+    let log: Logger
+    private let diskLoop: WorkLoop
+    var random: AnyGenerator
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { diskLoop.asUnownedSerialExecutor() }
+
+    // The stream.
+    var state = SpillState.starting
+    var instance: InstanceID?
+    /// Whether what is on disk has been read. False while the folder could not be opened.
+    var isRecovered = false
+    /// Batches that came before the folder was opened.
+    var early: [Batch] = []
+    var end = StreamPosition.origin
+    /// Records before it are in files (or nobody needs them); before `durableEnd` they are synced.
+    var writtenEnd = StreamPosition.origin
+    var durableEnd = StreamPosition.origin
+    /// The newest records, without a gap in their numbers.
+    var tail: Deque<StoredBatch> = []
+    var tailBytes = 0
+
+    // The files.
+    /// Oldest first. The active one is the last, when it has a descriptor and no seal.
+    var segments: [SegmentFile] = []
+    /// Files whose records are being written anew after a failed sync.
+    var condemned: [String] = []
+    var dirtyBytes = 0
+    var firstDirty: Instant?
+    var needsDirectorySync = false
+    /// Descriptors that the sync thread holds at this moment, and those to close when it is done.
+    var syncing: Set<Int32> = []
+    var closing: [Int32] = []
+    /// Counts abandonments, so that a sync that was under way does not vouch for files given up meanwhile.
+    var abandonments = 0
+    var failures = 0
+
+    // The readers, by file name.
+    var readers: [String: ReaderState] = [:]
+    var lastPublication: Instant?
+
+    // Trouble.
+    var memoryReason = DropReason.memoryFull
+    var probeAttempts = 0
+    var nextProbe: Instant?
+    var nextHousekeeping = Instant.zero
+    var clockIsBehind = false
+    var verdicts: [RecoveryVerdict: Int] = [:]
+    var lastError: String?
+    var lastSync: Duration?
+    var quarantinedBytes = 0
+    var isStopping = false
+    var signal: AsyncStream<Void>.Continuation?
+    private var configured: [String]
+    private var openWaiters: [AsyncStream<Void>.Continuation] = []
+    private var waiterNumber: UInt64 = 0
+
+    /// - Parameter directory: the spill root; the stream's folder is made in it. The caller holds its `SpillLock`.
+    public init(
+        name: String, directory: String, settings: SpillSettings, readers: [String], disk: any Disk = LinuxDisk(),
+        diskLoop: WorkLoop, syncLoop: WorkLoop, clock: any Clock,
+        random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+    ) {
+        self.name = name
+        folder = directory + "/" + SpillFiles.sanitised(name)
+        self.settings = settings
+        configured = readers.map(SpillFiles.sanitised)
+        self.disk = disk
+        self.diskLoop = diskLoop
+        self.clock = clock
+        self.random = AnyGenerator(base: random)
+        syncThread = SyncThread(disk: disk, loop: syncLoop, clock: clock)
+        var log = Logger(label: "spill")
+        log[metadataKey: "stream"] = "\(name)"
+        self.log = log
+    }
+
+    // MARK: Life
+
+    /// Opens the folder, serves until cancelled, then leaves everything that is pending on disk.
+    public func run() async throws {
+        open()
+        while !Task.isCancelled {
+            await sleep(until: nextDeadline())
+            if Task.isCancelled { break }
+            await turn()
+        }
+        await stop()
+    }
+
+    /// Returns when the folder has been opened (or found unusable): `next` and `status` speak the truth from then on.
+    public func ready() async {
+        while state == .starting, !Task.isCancelled {
+            let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+            openWaiters.append(continuation)
+            for await _ in stream { break }
+        }
+    }
+
+    /// Opens once; a restarted `run` goes on with what is in memory.
+    func open() {
+        isStopping = false
+        guard state == .starting else { return }
+        nextHousekeeping = clock.now
+        if settings.mode == .off {
+            startEmpty()
+            state = .off
+        } else {
+            recover(configured: configured)
+        }
+        let waiting = early
+        early = []
+        for batch in waiting { append(batch) }
+        for waiter in openWaiters { waiter.finish() }
+        openWaiters = []
+        for key in readers.keys { wake(key) }
+    }
+
+    /// The readers of a stream of which nothing is known.
+    func startEmpty() {
+        instance = InstanceID(random: &random)
+        for key in configured where readers[key] == nil { readers[key] = ReaderState(PendingSet(from: end)) }
+    }
+
+    private func sleep(until deadline: Instant) async {
+        guard deadline > clock.now else { return }
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        signal = continuation
+        // The only error is cancellation, which the caller looks for.
+        _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
+        signal = nil
+        continuation.finish()
+    }
+
+    // MARK: The batcher's side
+
+    /// Takes a sealed batch. Never fails and never waits for a sync: on an unusable disk the batch stays in memory, and
+    /// what does not fit there is dropped, oldest first, and counted.
+    public func append(_ batch: Batch) {
+        guard batch.pointCount > 0 else { return }
+        guard state != .starting else {
+            early.append(batch)
+            if early.reduce(0, { $0 + $1.payload.count }) > settings.memoryBytes { early.removeFirst() }
+            return
+        }
+        let stored = StoredBatch(sequence: end.sequence, pointsBefore: end.points, batch: batch)
+        end = stored.span.end
+        guard batch.payload.count <= RecordHeader.payloadLimit, batch.pointCount <= UInt32.max else {
+            dropEverywhere(stored.span, .undeliverable)
+            flushTailForGap()
+            return
+        }
+        tail.append(stored)
+        tailBytes += batch.payload.count
+        switch settings.mode {
+        case .always: writePending()
+        case .onFailure: if unwrittenOverflows { writePending() }
+        case .off: break
+        }
+        trimTail()
+        for key in readers.keys { wake(key) }
+    }
+
+    /// A number was used up by a batch that no record can hold; the tail must stay without gaps.
+    private func flushTailForGap() {
+        writePending()
+        if writtenEnd.sequence >= (tail.last?.span.end.sequence ?? 0) {
+            tail.removeAll()
+            tailBytes = 0
+            writtenEnd = end
+        } else {
+            // Nothing can be written: an empty place-holder keeps the numbers dense; it is pending for nobody.
+            tail.append(
+                StoredBatch(
+                    sequence: end.sequence &- 1, pointsBefore: end.points,
+                    batch: Batch(pointCount: 0, newest: .zero, codec: .identity, payload: [])))
+        }
+    }
+
+    // MARK: The sender's side
+
+    /// The next pending batch of a lane; waits until there is one. At most one is outstanding in a lane: until it is
+    /// resolved (or demoted), every call gives the same one.
+    /// Errors: `CancellationError` only.
+    public func next(for reader: String, lane: Lane) async throws -> StoredBatch {
+        let key = SpillFiles.sanitised(reader)
+        while true {
+            try Task.checkCancellation()
+            switch fetch(key, lane) {
+            case .batch(let batch): return batch
+            case .again: continue
+            case .retry:
+                try await clock.sleep(for: settings.readRetryDelay)
+                readers[key]?.isRetrying = true
+            case .nothing: await wait(key)
+            }
+        }
+    }
+
+    /// What became of a batch: `delivered` and `rejected` points, `undeliverable` ones given up by the sender. What the
+    /// three leave over of the batch counts as undeliverable. Stale calls are ignored.
+    public func resolve(
+        _ sequence: UInt64, for reader: String, delivered: Int, rejected: Int, undeliverable: Int = 0
+    ) {
+        let key = SpillFiles.sanitised(reader)
+        guard var entry = readers[key], let lane = entry.outstanding.first(where: { $0.value.sequence == sequence })
+        else { return }
+        // Taken out while changed, so that nothing is copied.
+        readers[key] = nil
+        for other in Lane.allCases where entry.outstanding[other]?.sequence == sequence { entry.outstanding[other] = nil }
+        let taken = UInt64(clamping: delivered)
+        entry.pending.acknowledge(
+            lane.value.span, delivered: taken, rejected: UInt64(clamping: rejected), end: end)
+        readers[key] = entry
+        trimTail()
+        wake(key)
+        signal?.yield()
+    }
+
+    /// The live batch could not be sent: everything pending beyond the frontier joins the backlog, and the live lane
+    /// goes on with what is sealed from now on. Without effect in strict order, and when the backlog has too many parts.
+    public func demote(reader: String) {
+        let key = SpillFiles.sanitised(reader)
+        guard !settings.strictFIFO, readers[key]?.pending.demote(end: end) == true else { return }
+        readers[key]?.outstanding[.live] = nil
+        if settings.mode == .onFailure { writePending() }
+        trimTail()
+        wake(key)
+        signal?.yield()
+    }
+
+    /// Hot reload. A reader that goes keeps its backlog as an orphan; one that comes back takes it up again; a new one
+    /// begins now.
+    public func setReaders(_ names: [String]) {
+        configured = names.map(SpillFiles.sanitised)
+        guard state != .starting else { return }
+        for key in readers.keys where !configured.contains(key) {
+            readers[key]?.pending.pause(end: end)
+            readers[key]?.outstanding = [:]
+        }
+        for key in configured {
+            if readers[key] == nil {
+                readers[key] = ReaderState(PendingSet(from: end))
+            } else {
+                readers[key]?.pending.resume(end: end)
+            }
+            wake(key)
+        }
+        trimTail()
+        signal?.yield()
+    }
+
+    /// Hot reload of the limits. The mode stays: it decides what is on disk.
+    public func configure(_ new: SpillSettings) {
+        let mode = settings.mode
+        settings = new
+        settings.mode = mode
+        nextHousekeeping = clock.now
+        signal?.yield()
+    }
+
+    // MARK: Waiting
+
+    private func wait(_ key: String) async {
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        waiterNumber &+= 1
+        let number = waiterNumber
+        if readers[key] == nil {
+            openWaiters.append(continuation)
+        } else {
+            readers[key]?.waiters[number] = continuation
+        }
+        for await _ in stream { break }
+        readers[key]?.waiters[number] = nil
+    }
+
+    func wake(_ key: String) {
+        for waiter in readers[key]?.waiters.values ?? [:].values { waiter.finish() }
+        if !openWaiters.isEmpty {
+            for waiter in openWaiters { waiter.finish() }
+            openWaiters = []
+        }
+    }
+}
+
+/// One reader inside the log.
+struct ReaderState {
+    var pending: PendingSet
+    /// What the cursor file says; nil when there is none.
+    var published: PendingSet?
+    var outstanding: [Lane: StoredBatch] = [:]
+    /// Where the backlog was read last: a hint that saves walking a segment from its start.
+    var walk: (segment: String, walker: SegmentWalker)?
+    /// A read failed once; the next failure skips.
+    var isRetrying = false
+    var waiters: [UInt64: AsyncStream<Void>.Continuation] = [:]
+
+    init(_ pending: PendingSet) { self.pending = pending }
+}
+
+/// One segment file of the stream.
+struct SegmentFile {
+    var name: String
+    var header: SegmentHeader
+    var size: Int
+    /// Behind its last record, where that is known without reading it.
+    var end: StreamPosition?
+    var newest: Timestamp?
+    /// Open to write (active), or still to be synced.
+    var descriptor: Int32?
+    var isDirty = false
+    /// Takes no more records.
+    var isSealed = false
+    var opened = Instant.zero
+
+    var start: StreamPosition { header.start }
+}
+
+/// Any source of randomness behind one type, so that it can be passed on as `inout`.
+struct AnyGenerator: RandomNumberGenerator {
+    var base: any RandomNumberGenerator & Sendable
+    mutating func next() -> UInt64 { base.next() }
+}

@@ -1,0 +1,102 @@
+import Actors
+import Pipeline
+
+/// How a new configuration becomes the running one: checked first, then applied as a difference. What did not change
+/// keeps running with its counters, schedule, sessions and backlog.
+extension Daemon {
+    func apply() async -> ReloadVerdict {
+        let report = options.load()
+        let now = wiring.loops.main.wall
+        guard !isStopping else {
+            return ReloadVerdict(time: now, isAccepted: false, errors: ["the agent is stopping"])
+        }
+        guard let new = report.config else {
+            let errors = report.issues.filter { $0.severity == .error }.map { "\($0)" }
+            return ReloadVerdict(time: now, isAccepted: false, errors: errors)
+        }
+        let diff = ConfigDiff(from: config, to: new)
+        guard !diff.isEmpty else { return ReloadVerdict(time: now, isAccepted: true) }
+        // Everything that can fail is made before anything is changed.
+        var made: [String: CollectorRunner] = [:]
+        do {
+            for input in new.inputs where diff.inputs.added.contains(input.id) || diff.inputs.changed.contains(input.id) {
+                made[input.id] = try wiring.runner(input)
+            }
+        } catch {
+            return ReloadVerdict(time: now, isAccepted: false, errors: ["\(error)"])
+        }
+        await change(to: new, diff, made)
+        // What parsing and checking touched is not needed again soon.
+        OwnProcess.dropColdPages()
+        return ReloadVerdict(time: now, isAccepted: true, changes: Daemon.changes(diff))
+    }
+
+    private func change(to new: Config, _ diff: ConfigDiff, _ made: [String: CollectorRunner]) async {
+        guard let tree else { return }
+        let old = layout
+        config = new
+        layout = StreamLayout(new)
+        if diff.agentChanged { _ = wiring.log.configure(new.agent, reopen: false) }
+        for id in diff.inputs.removed {
+            await tree.collectors.remove(id)
+            runners[id] = nil
+        }
+        await changeStreams(from: old, tree)
+        await changeOutputs(diff, old, tree)
+        let plans = layout.streams.compactMap { stream in
+            streams[stream.name].map { wiring.plan(stream, $0, new) }
+        }
+        await batcher.configure(streams: plans, flush: wiring.flushSchedule(layout, new))
+        for stream in old.streams where layout.streams.allSatisfy({ $0.name != stream.name }) {
+            await tree.store.remove("spill:\(stream.name)")
+            streams[stream.name] = nil
+        }
+        for input in new.inputs {
+            guard let runner = made[input.id] else { continue }
+            runners[input.id] = runner
+            await tree.collectors.replace(wiring.collectorChild(runner, input, parked: nil))
+        }
+    }
+
+    private func changeStreams(from old: StreamLayout, _ tree: Wiring.Tree) async {
+        let settings = layout.streams.count
+        for stream in layout.streams {
+            if let spill = streams[stream.name] {
+                await spill.setReaders(stream.outputs)
+                await spill.configure(wiring.spillSettings(config, streams: settings))
+            } else {
+                let spill = wiring.spillLog(stream, config, streams: settings)
+                streams[stream.name] = spill
+                await tree.store.add(wiring.storeChild(spill))
+            }
+        }
+    }
+
+    private func changeOutputs(_ diff: ConfigDiff, _ old: StreamLayout, _ tree: Wiring.Tree) async {
+        for id in diff.outputs.removed {
+            await tree.egress.remove(id)
+            senders[id] = nil
+        }
+        for output in config.outputs {
+            guard let stream = layout.stream(of: output.id), let spill = streams[stream.name] else { continue }
+            let moved = old.stream(of: output.id)?.name != stream.name
+            guard moved || diff.spillChanged || !diff.outputs.unchanged.contains(output.id) else { continue }
+            let sender = wiring.sender(output, spill, config)
+            senders[output.id] = sender
+            await tree.egress.replace(wiring.egressChild(sender, output))
+        }
+    }
+
+    private static func changes(_ diff: ConfigDiff) -> [String] {
+        func lines(_ kind: String, _ plugins: ConfigDiff.Plugins) -> [String] {
+            plugins.removed.map { "\(kind) \($0) removed" } + plugins.added.map { "\(kind) \($0) added" }
+                + plugins.changed.map { "\(kind) \($0) changed" }
+        }
+        var changes = lines("input", diff.inputs) + lines("output", diff.outputs)
+        if diff.globalTagsChanged { changes.append("global tags changed") }
+        if diff.agentChanged { changes.append("agent changed") }
+        if diff.spillChanged { changes.append("spill changed") }
+        if diff.statusChanged { changes.append("status changed") }
+        return changes + diff.restartKeys.map { "\($0) takes effect at the next start" }
+    }
+}

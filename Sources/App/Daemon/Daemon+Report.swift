@@ -1,0 +1,119 @@
+import Actors
+import Glibc
+import Pipeline
+
+/// The agent's report about itself, put together from what its parts say.
+extension Daemon {
+    func report() async -> StatusReport {
+        let clock = wiring.loops.main
+        var report = StatusReport()
+        report.version = Version.current
+        report.pid = Int(getpid())
+        report.hostname = NodeName.current
+        report.started = started.wall
+        report.uptime = clock.now - started.now
+        report.config.paths = [options.config ?? Paths.configFile] + options.configDirectory
+        report.config.hash = config.fingerprint
+        report.config.lastReload = lastReload
+        if let tree { report.tree = await tree.root.snapshot() }
+        report.notReady = isStopping ? "stopping" : await batcher.status().lastFlush == nil ? "no flush yet" : nil
+        await fillInputs(&report)
+        await fillBatcher(&report)
+        for stream in layout.streams {
+            if let spill = streams[stream.name] { report.streams.append(await spill.status()) }
+        }
+        await fillOutputs(&report)
+        report.process = StatusReport.Process(OwnProcess.read())
+        report.headlines = Headlines.make(from: await batcher.latestSamples())
+        var notes: [Health.Reason] = []
+        for output in config.outputs where output.plugin == "influxdb" && output.options.bool("insecure_skip_verify") {
+            notes.append(Health.Reason(.degraded, "output \(output.id) does not verify the server's certificate"))
+        }
+        report.assessHealth(notes: notes)
+        return report
+    }
+
+    private func fillInputs(_ report: inout StatusReport) async {
+        let wall = wiring.loops.main.wall
+        for input in config.inputs {
+            var entry = StatusReport.Input(id: input.id, interval: input.schedule.interval)
+            if let status = await runners[input.id]?.currentStatus() {
+                entry.lastGather = status.lastGather.map { max(.zero, wall - $0) }
+                entry.lastDuration = status.gathers > 0 ? status.lastDuration : nil
+                entry.points = status.points
+                entry.errors = status.errors
+                entry.skippedTicks = status.skippedTicks
+                entry.lastError = status.lastError
+            }
+            report.inputs.append(entry)
+        }
+    }
+
+    private func fillBatcher(_ report: inout StatusReport) async {
+        let status = await batcher.status()
+        report.batcher.receivedPoints = status.receivedPoints
+        report.batcher.openPoints = status.openPoints
+        report.batcher.sealedPoints = status.sealedPoints
+        report.batcher.sealedBatches = status.sealedBatches
+        report.batcher.encodedBytes = status.encodedBytes
+        report.batcher.sealedBytes = status.sealedBytes
+        report.batcher.dropped = [
+            "filtered": status.filteredPoints, "unencodable": status.unencodablePoints,
+            "channel_full": status.droppedInChannel,
+        ]
+    }
+
+    private func fillOutputs(_ report: inout StatusReport) async {
+        let clock = wiring.loops.main
+        for output in config.outputs {
+            guard let stream = layout.stream(of: output.id), let sender = senders[output.id] else { continue }
+            let status = await sender.status()
+            var entry = StatusReport.Output(id: output.id, kind: output.plugin, stream: stream.name)
+            let spill = report.streams.first { $0.name == stream.name }
+            if let reader = spill?.readers.first(where: { $0.name == SpillFiles.sanitised(output.id) }) {
+                entry.balance = reader.balance
+                entry.backlogBatches = reader.backlogBatches
+                entry.backlogPoints = reader.backlogPoints
+                entry.liveBatches = reader.liveBatches
+            }
+            entry.backlogBytes = entry.balance.pending > 0 ? UInt64(clamping: spill?.bytes ?? 0) : 0
+            entry.activeRoute = status.router.active
+            entry.activeSince = clock.now - status.router.activeSince
+            entry.lastSwitchCause = status.router.lastSwitch?.cause
+            entry.routes = status.router.routes.map {
+                StatusReport.Route(name: $0.id, breaker: $0.breaker, lastError: $0.lastError)
+            }
+            for (outcome, count) in status.requests { entry.requests[outcome.rawValue] = count }
+            entry.retries = status.retries
+            entry.sentBytes = status.bytes
+            entry.lastDelivery = status.lastDelivery.map { max(.zero, clock.wall - $0) }
+            entry.failingAfter = output.flush.interval * 3 + .seconds(30)
+            entry.droppedRecently = droppedRecently(output.id, entry.balance.droppedTotal)
+            report.outputs.append(entry)
+        }
+    }
+
+    /// Points of an output dropped within the last ten minutes, from samples taken whenever a report is made.
+    private func droppedRecently(_ output: String, _ total: UInt64) -> UInt64 {
+        let now = wiring.loops.main.now
+        var history = dropHistory[output] ?? [(now, total)]
+        while history.count > 1, history[1].at <= now - .seconds(600) { history.removeFirst() }
+        if let last = history.last, now - last.at >= .seconds(10) { history.append((now, total)) }
+        dropHistory[output] = history
+        let before = history.first?.dropped ?? total
+        return total >= before ? total - before : 0
+    }
+}
+
+extension StatusReport.Process {
+    init(_ own: OwnProcess) {
+        self.init()
+        residentBytes = own.residentBytes
+        anonymousBytes = own.anonymousBytes
+        cpuSeconds = own.cpuSeconds
+        threads = own.threads
+        openDescriptors = own.openDescriptors
+        voluntarySwitches = own.voluntarySwitches
+        involuntarySwitches = own.involuntarySwitches
+    }
+}

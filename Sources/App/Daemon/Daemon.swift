@@ -1,0 +1,244 @@
+import Actors
+import Glibc
+import Logging
+import Pipeline
+
+/// The running agent: the parts made from the configuration in force, and the three things that happen to them: a
+/// reload, a question about their state, and the end.
+///
+/// Owns: the actors by name and the configuration. Receives: signals, reload requests, report requests.
+/// Started by: `run`. Stops: on SIGTERM or SIGINT, within 25 s, in the order of `Wiring`.
+actor Daemon {
+    let wiring: Wiring
+    let options: ConfigOptions
+    let notify: Notify
+    let logger: Logger
+    let started: (wall: Timestamp, now: Instant)
+
+    var config: Config
+    var layout: StreamLayout
+    var streams: [String: SpillLog] = [:]
+    var senders: [String: Sender] = [:]
+    var runners: [String: CollectorRunner] = [:]
+    var lastReload: ReloadVerdict?
+    var isStopping = false
+    /// Points dropped per output at moments of the last ten minutes, for health.
+    var dropHistory: [String: [(at: Instant, dropped: UInt64)]] = [:]
+
+    let batcher: Batcher
+    private(set) var tree: Wiring.Tree?
+    private var lastReloadEnd: Instant?
+
+    /// Errors: `CollectorError` for an input whose options cannot work on this host.
+    init(
+        wiring: Wiring, options: ConfigOptions, config: Config, notify: Notify
+    ) throws {
+        self.wiring = wiring
+        self.options = options
+        self.config = config
+        self.notify = notify
+        logger = wiring.log.logger("godwit")
+        let clock = wiring.loops.main
+        started = (clock.wall, clock.now)
+        layout = StreamLayout(config)
+        for stream in layout.streams {
+            streams[stream.name] = wiring.spillLog(stream, config, streams: layout.streams.count)
+        }
+        for output in config.outputs {
+            guard let stream = layout.stream(of: output.id), let spill = streams[stream.name] else { continue }
+            senders[output.id] = wiring.sender(output, spill, config)
+        }
+        for input in config.inputs { runners[input.id] = try wiring.runner(input) }
+        let logs = streams
+        batcher = Batcher(
+            channel: wiring.channel,
+            streams: layout.streams.compactMap { stream in
+                logs[stream.name].map { wiring.plan(stream, $0, config) }
+            },
+            flush: wiring.flushSchedule(layout, config), taps: wiring.taps, clock: clock)
+    }
+
+    // MARK: Life
+
+    /// Runs until a signal ends it. Returns the exit status.
+    func run(signals: AsyncStream<Signals.Event>, liveView: Bool) async -> Int32 {
+        let tree = makeTree()
+        self.tree = tree
+        let (ready, settled) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let outcome = await withTaskGroup(of: Int32?.self) { group in
+            group.addTask { await self.supervise(tree.root, settled) }
+            group.addTask { await self.awaitReady(ready) }
+            group.addTask { await self.obey(signals) }
+            group.addTask { await self.afterWarmUp() }
+            if liveView { group.addTask { await self.showLive() } }
+            var status: Int32 = 0
+            while let ended = await group.next() {
+                guard let ended else { continue }
+                if ended != 0 { status = ended }
+                beginStop()
+                group.cancelAll()
+            }
+            return status
+        }
+        logger.info("stopped")
+        return outcome
+    }
+
+    private func beginStop() {
+        guard !isStopping else { return }
+        isStopping = true
+        notify.stopping()
+        logger.info("stopping")
+    }
+
+    private func supervise(_ root: Supervisor, _ ready: AsyncStream<Void>.Continuation) async -> Int32? {
+        defer { ready.finish() }
+        do {
+            try await root.run(ChildContext(path: "root") { ready.yield() })
+            return 0
+        } catch {
+            logger.critical("gave up", metadata: ["error": "\(error)"])
+            return ExitStatus.software.rawValue
+        }
+    }
+
+    private func awaitReady(_ ready: AsyncStream<Void>) async -> Int32? {
+        for await _ in ready { announceReady() }
+        return nil
+    }
+
+    private func announceReady() {
+        guard !isStopping else { return }
+        notify.ready("\(config.inputs.count) inputs, \(config.outputs.count) outputs")
+        logger.info(
+            "running",
+            metadata: [
+                "version": "\(Version.current)", "inputs": "\(config.inputs.count)",
+                "outputs": "\(config.outputs.count)",
+            ])
+    }
+
+    /// The first SIGTERM or SIGINT ends this, and with it the tree; a second one ends the process after a sync.
+    private func obey(_ signals: AsyncStream<Signals.Event>) async -> Int32? {
+        for await signal in signals {
+            switch signal {
+            case .hangup: _ = await reload()
+            case .user1: wiring.channel.send(.flush)
+            case .interrupt, .terminate: return 0
+            }
+        }
+        return nil
+    }
+
+    /// Once everything has run and something was delivered, start-up code is dropped from memory.
+    private func afterWarmUp() async -> Int32? {
+        let clock = wiring.loops.main
+        for _ in 0..<60 {
+            guard (try? await clock.sleep(for: .seconds(2))) != nil else { return nil }
+            var waiting = 0
+            for sender in senders.values where await sender.status().delivered == 0 { waiting += 1 }
+            if waiting == 0 { break }
+        }
+        OwnProcess.dropColdPages()
+        return nil
+    }
+
+    // MARK: The tree
+
+    private func makeTree() -> Wiring.Tree {
+        var control: [ChildSpec] = []
+        if config.status.isEnabled { control.append(statusChild()) }
+        if notify.watchdogInterval != nil { control.append(watchdogChild()) }
+        return wiring.tree(
+            control: control,
+            store: layout.streams.compactMap { stream in streams[stream.name].map(wiring.storeChild) },
+            egress: config.outputs.compactMap { output in
+                senders[output.id].map { wiring.egressChild($0, output) }
+            },
+            batcher: batcher,
+            collectors: config.inputs.compactMap { input in
+                runners[input.id].map { wiring.collectorChild($0, input, parked: wiring.crashes.parkedStart(input.id)) }
+            })
+    }
+
+    private func statusChild() -> ChildSpec {
+        let server = StatusServer(
+            socketPath: socketPath, group: config.status.group,
+            sources: StatusServer.Sources(
+                report: { await self.report() }, reload: { await self.reload() },
+                taps: { [taps = wiring.taps] in taps.subscribe($0) }),
+            clock: wiring.loops.main, eventLoop: wiring.loops.main.eventLoop, log: wiring.log.logger("status"))
+        return ChildSpec(
+            id: "status", whenExhausted: .park, intensity: RestartIntensity(count: 5, period: .seconds(60)),
+            stopTimeout: .seconds(1)
+        ) { context in
+            do { try await server.run(context) } catch {
+                // The pipeline must start without it: the failure is for the log and the tree.
+                context.ready()
+                throw error
+            }
+        }
+    }
+
+    var socketPath: String { config.status.socket.isEmpty ? Paths.statusSocket : config.status.socket }
+
+    /// Feeds systemd's watchdog, but only while batches are sealed and taken by the spill: a process that lives and does
+    /// nothing is restarted.
+    private func watchdogChild() -> ChildSpec {
+        ChildSpec(
+            id: "watchdog", whenExhausted: .park, intensity: RestartIntensity(count: 5, period: .seconds(60)),
+            stopTimeout: .seconds(1)
+        ) { context in
+            context.ready()
+            let clock = self.wiring.loops.main
+            let period = self.notify.watchdogInterval ?? .seconds(30)
+            while true {
+                if await self.isProgressing() { self.notify.watchdog() }
+                try await clock.sleep(for: period / 2)
+            }
+        }
+    }
+
+    /// Whether the batcher has handled a flush lately. The flush waits for the spill log, so it vouches for both.
+    private func isProgressing() async -> Bool {
+        let now = wiring.loops.main.now
+        let patience = wiring.flushSchedule(layout, config).interval * 2 + .seconds(15)
+        return now - (await batcher.status().lastFlush ?? started.now) < patience
+    }
+
+    // MARK: The live view
+
+    /// On a terminal, `run` shows what `godwit top` shows.
+    private func showLive() async -> Int32? {
+        let clock = wiring.loops.main
+        emit(LiveScreen.enter)
+        defer { emit(LiveScreen.leave) }
+        while (try? await clock.sleep(for: .seconds(1))) != nil {
+            let (width, height) = LiveScreen.size
+            emit(LiveScreen.home + LiveView.page(await report(), width: width, height: height) + LiveScreen.clearRest)
+        }
+        return nil
+    }
+
+    // MARK: Reload
+
+    /// Reads and checks the configuration files; what is wrong changes nothing. Reloads are at least a second apart.
+    func reload() async -> ReloadVerdict {
+        let clock = wiring.loops.main
+        while let end = lastReloadEnd, clock.now - end < .seconds(1) {
+            guard (try? await clock.sleep(until: end + .seconds(1))) != nil else { break }
+        }
+        lastReloadEnd = clock.now
+        notify.reloading(clock.now)
+        defer { notify.ready("\(config.inputs.count) inputs, \(config.outputs.count) outputs") }
+        let verdict = await apply()
+        lastReload = verdict
+        if verdict.isAccepted {
+            logger.notice("configuration reloaded", metadata: ["changes": "\(verdict.changes.joined(separator: "; "))"])
+        } else {
+            for error in verdict.errors { logger.error("reload refused", metadata: ["error": "\(error)"]) }
+        }
+        lastReloadEnd = clock.now
+        return verdict
+    }
+}

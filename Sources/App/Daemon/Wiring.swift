@@ -1,0 +1,255 @@
+import Actors
+import Glibc
+import Logging
+import Pipeline
+
+/// The whole machine in one place: which actors there are, who feeds whom, and who restarts whom.
+///
+///     root              one_for_one     3 in 600 s, then exit 70
+///     ├─ control        one_for_one     status server, watchdog
+///     └─ pipeline       rest_for_one
+///        ├─ store       one_for_one     a spill log per stream
+///        ├─ egress      one_for_one     a sender (with its router and transports) per output
+///        └─ intake      rest_for_one    batcher → collectors (one_for_one, parked when they fail too often)
+///
+/// Start order as listed; stop order reversed: collectors, batcher (seals what is open), senders (end the request under
+/// way), spill logs (sync), status server last.
+struct Wiring: Sendable {
+    let loops: Loops
+    let log: LogSink
+    let host: any Host
+    let channel = SampleChannel()
+    let taps = Taps()
+    let http: CurlMulti
+    let spillRoot: String
+    let stateDirectory: String
+    let crashes: CrashVerdicts
+
+    /// The four threads.
+    struct Loops: Sendable {
+        let main: MainLoop
+        let io: WorkLoop
+        let disk: WorkLoop
+        let sync: WorkLoop
+    }
+
+    // MARK: The tree
+
+    struct Tree: Sendable {
+        let root: Supervisor
+        let control: Supervisor
+        let store: Supervisor
+        let egress: Supervisor
+        let collectors: Supervisor
+    }
+
+    func tree(control: [ChildSpec], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher, collectors: [ChildSpec])
+        -> Tree
+    {
+        let perMinute = RestartIntensity(count: 3, period: .seconds(60))
+        func supervisor(
+            _ id: String, _ strategy: SupervisionStrategy, _ intensity: RestartIntensity, _ children: [ChildSpec],
+            stopOrder: StopOrder = .reversed
+        ) -> Supervisor {
+            var system = SystemRandomNumberGenerator()
+            return Supervisor(
+                id: id, strategy: strategy, intensity: intensity, stopOrder: stopOrder, children: children,
+                clock: loops.main, loop: loops.main, seed: system.next(), log: log.logger("supervisor"))
+        }
+        func child(_ supervisor: Supervisor, stop: Duration) -> ChildSpec {
+            ChildSpec(supervisor: supervisor, intensity: perMinute, stopTimeout: stop)
+        }
+        let collectors = supervisor("collectors", .oneForOne, perMinute, collectors, stopOrder: .together)
+        let intake = supervisor(
+            "intake", .restForOne, perMinute,
+            [
+                ChildSpec(id: "batcher", whenExhausted: .escalate, intensity: perMinute, stopTimeout: .seconds(5)) {
+                    context in try await batcher.run { context.ready() }
+                },
+                child(collectors, stop: .seconds(3)),
+            ])
+        let egress = supervisor("egress", .oneForOne, perMinute, egress, stopOrder: .together)
+        let store = supervisor("store", .oneForOne, perMinute, store, stopOrder: .together)
+        let pipeline = supervisor(
+            "pipeline", .restForOne, perMinute,
+            [child(store, stop: .seconds(6)), child(egress, stop: .seconds(6)), child(intake, stop: .seconds(9))])
+        let control = supervisor("control", .oneForOne, RestartIntensity(count: 5, period: .seconds(60)), control)
+        let root = supervisor(
+            "root", .oneForOne, RestartIntensity(count: 3, period: .seconds(600)),
+            [child(control, stop: .seconds(2)), child(pipeline, stop: .seconds(22))])
+        return Tree(root: root, control: control, store: store, egress: egress, collectors: collectors)
+    }
+
+    // MARK: The children
+
+    func storeChild(_ spill: SpillLog) -> ChildSpec {
+        ChildSpec(
+            id: "spill:\(spill.name)", whenExhausted: .escalate,
+            intensity: RestartIntensity(count: 3, period: .seconds(60)), stopTimeout: .seconds(5)
+        ) { context in
+            try await withThrowingDiscardingTaskGroup { group in
+                group.addTask { try await spill.run() }
+                group.addTask {
+                    await spill.ready()
+                    context.ready()
+                }
+            }
+        }
+    }
+
+    func egressChild(_ sender: Sender, _ output: OutputConfig) -> ChildSpec {
+        ChildSpec(
+            id: output.id, whenExhausted: .park, intensity: RestartIntensity(count: 5, period: .seconds(60)),
+            stopTimeout: .seconds(5)
+        ) { context in
+            context.ready()
+            try await sender.run()
+        }
+    }
+
+    func collectorChild(_ runner: CollectorRunner, _ input: InputConfig, parked: ParkedStart?) -> ChildSpec {
+        ChildSpec(
+            id: input.id, whenExhausted: .park, intensity: RestartIntensity(count: 5, period: .seconds(60)),
+            stopTimeout: .seconds(2), parkedStart: parked
+        ) { context in
+            context.ready()
+            try await runner.run()
+        }
+    }
+
+    // MARK: The actors
+
+    func spillLog(_ stream: StreamLayout.Stream, _ config: Config, streams: Int) -> SpillLog {
+        SpillLog(
+            name: stream.name, directory: spillRoot, settings: spillSettings(config, streams: streams),
+            readers: stream.outputs, diskLoop: loops.disk, syncLoop: loops.sync, clock: loops.main)
+    }
+
+    /// The share of one stream: the configured caps are those of the whole spill.
+    func spillSettings(_ config: Config, streams: Int) -> SpillSettings {
+        var settings = config.spill.settings
+        settings.bytesLimit = max(1, settings.bytesLimit / max(1, streams))
+        settings.memoryBytes = max(1, settings.memoryBytes / max(1, streams))
+        return settings
+    }
+
+    func plan(_ stream: StreamLayout.Stream, _ spill: SpillLog, _ config: Config) -> StreamPlan {
+        let globalTags = config.globalTags(nodeName: NodeName.current)
+        let shared = MetricTransform(stream.encoding.metric, globalTags: [], stage: .output)
+        var rules: [String: InputRules] = [:]
+        for input in config.inputs {
+            let own = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
+            let transforms = stream.encoding.metric == MetricOptions() ? [own] : [own, shared]
+            rules[input.id] = InputRules(transforms: transforms, precision: input.schedule.precision)
+        }
+        return StreamPlan(
+            name: stream.name, sink: spill, codec: stream.codec,
+            options: LineProtocol.Options(
+                uintSupport: stream.encoding.writesUnsigned, omitTimestamp: stream.encoding.omitsTimestamp),
+            limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules)
+    }
+
+    /// The flush tick: the shortest of the streams' intervals, on the same grid as the collection ticks and a little
+    /// after them.
+    func flushSchedule(_ layout: StreamLayout, _ config: Config) -> TickSchedule {
+        let flush = layout.streams.map(\.encoding.flush).min { $0.interval < $1.interval } ?? FlushConfig(config.agent)
+        return TickSchedule(
+            interval: flush.interval, roundInterval: config.agent.roundsInterval,
+            offset: config.agent.collectionOffset + Batcher.flushLinger, jitter: flush.jitter)
+    }
+
+    func sender(_ output: OutputConfig, _ spill: SpillLog, _ config: Config) -> Sender {
+        let routes = output.routes.isEmpty ? [RouteConfig(kind: .direct, urls: [])] : output.routes
+        let router = Router(
+            routes: routes.map { Route(id: $0.kind.rawValue, transport: transport(output, $0, config)) },
+            clock: loops.main)
+        return Sender(
+            output: output.id, instance: NodeName.current, log: spill, router: router,
+            settings: SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond), clock: loops.main,
+            logger: log.logger("output"))
+    }
+
+    private func transport(_ output: OutputConfig, _ route: RouteConfig, _ config: Config) -> any Transport {
+        switch output.plugin {
+        case "file":
+            FileTransport(
+                settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.main)
+        default:
+            InfluxDBTransport(
+                settings: InfluxDBSettings(output, route, version: Version.current), client: http, clock: loops.main)
+        }
+    }
+
+    /// Errors: `CollectorError` when the options cannot work on this host.
+    func runner(_ input: InputConfig) throws -> CollectorRunner {
+        guard let plugin = InputRegistry.plugin(input.plugin) else {
+            throw CollectorError("there is no input \(input.plugin)")
+        }
+        let collector = try plugin.make(input.options, host)
+        let schedule = TickSchedule(
+            interval: input.schedule.interval, roundInterval: input.schedule.roundsInterval,
+            offset: input.schedule.offset, jitter: input.schedule.jitter)
+
+        return CollectorRunner(
+            input: input.id, collector: collector, schedule: schedule, precision: input.schedule.precision,
+            channel: channel, clock: loops.main, logger: log.logger("input"),
+            hooks: .none)
+    }
+}
+
+extension FileSettings {
+    /// `[[outputs.file]]`.
+    init(_ output: OutputConfig, stateDirectory: String) {
+        let directory = output.options.string("directory")
+        self.init(directory: directory.isEmpty ? stateDirectory + "/metrics" : directory)
+        rotationBytes = output.options.size("rotation_max_bytes")
+        rotationInterval = output.options.duration("rotation_interval")
+        filesLimit = Int(clamping: output.options.integer("max_files"))
+        ageLimit = output.options.duration("max_age")
+    }
+}
+
+extension InfluxDBSettings {
+    /// `[[outputs.influxdb]]` over one of its routes.
+    init(_ output: OutputConfig, _ route: RouteConfig, version: String) {
+        let options = output.options
+        func optional(_ name: String) -> String? {
+            let value = options.string(name)
+            return value.isEmpty ? nil : value
+        }
+        func secret(_ name: String) -> SecretSource {
+            if let path = optional(name + "_file") { return .file(path: path) }
+            let literal = options.secret(name)
+            return literal.isEmpty ? .none : .literal(literal)
+        }
+        self.init(
+            urls: route.urls.isEmpty ? options.strings("urls") : route.urls, database: options.string("database"))
+        retentionPolicy = options.string("retention_policy")
+        writeConsistency = options.string("write_consistency")
+        skipDatabaseCreation = options.bool("skip_database_creation")
+        username = options.string("username")
+        password = secret("password")
+        token = secret("token")
+        timeout = options.duration("timeout")
+        headers = options.table("http_headers")
+        encoding = options.string("content_encoding") == "gzip" ? .gzip : .identity
+        connection.userAgent = optional("user_agent") ?? "godwit/\(version)"
+        connection.proxy = optional("http_proxy")
+        connection.tlsAuthorities = optional("tls_ca")
+        connection.tlsCertificate = optional("tls_cert")
+        connection.tlsKey = optional("tls_key")
+        connection.tlsServerName = optional("tls_server_name")
+        connection.skipsVerification = options.bool("insecure_skip_verify")
+    }
+}
+
+/// The kernel's name of this machine.
+enum NodeName {
+    static var current: String {
+        var names = utsname()
+        guard uname(&names) == 0 else { return "localhost" }
+        return withUnsafeBytes(of: &names.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+}
+
+extension SpillLog: BatchSink, BatchSource {}

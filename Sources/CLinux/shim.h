@@ -1,0 +1,38 @@
+#ifndef GODWIT_CLINUX_SHIM_H
+#define GODWIT_CLINUX_SHIM_H
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/falloc.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <malloc.h>
+
+#include <pthread.h>
+extern int pthread_setname_np(pthread_t thread, const char *name);
+extern int fallocate(int fd, int mode, off_t offset, off_t len);
+
+static inline int godwit_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
+
+// SO_PEERCRED: who is at the other end of a unix socket. 0 on success.
+struct godwit_ucred { int32_t pid; uint32_t uid; uint32_t gid; };
+static inline int godwit_peer_credentials(int fd, struct godwit_ucred *out) {
+    struct godwit_ucred c;
+    socklen_t n = sizeof c;
+    if (getsockopt(fd, SOL_SOCKET, 17 /* SO_PEERCRED */, &c, &n) != 0) return -1;
+    *out = c;
+    return 0;
+}
+#endif

@@ -1,0 +1,64 @@
+extension Config {
+    /// The configuration in one line per section, for people who want to see that it was understood. No secrets.
+    public var summary: [String] {
+        [agentSummary] + inputs.map(\.summary) + outputs.map(\.summary) + [spillSummary, statusSummary]
+    }
+
+    private var agentSummary: String {
+        var parts = ["reads every \(Quantity.text(agent.interval))", "flushes every \(Quantity.text(agent.flushInterval))"]
+        if agent.omitsHostname {
+            parts.append("no host tag")
+        } else if !agent.hostname.isEmpty {
+            parts.append("host \"\(agent.hostname)\"")
+        }
+        if !globalTags.isEmpty { parts.append(globalTags.count == 1 ? "1 global tag" : "\(globalTags.count) global tags") }
+        return line("agent", parts)
+    }
+
+    private var spillSummary: String {
+        let settings = spill.settings
+        var parts = ["mode \(settings.mode.rawValue)"]
+        if settings.mode != .off {
+            parts += [
+                "at most \(Quantity.text(size: Int64(settings.bytesLimit))) and \(Quantity.text(settings.ageLimit))",
+                spill.directory.isEmpty ? "in the state directory" : "in \(spill.directory)",
+            ]
+        }
+        return line("spill", parts)
+    }
+
+    private var statusSummary: String {
+        guard status.isEnabled else { return line("status", ["off"]) }
+        return line("status", [status.socket.isEmpty ? "socket in the runtime directory" : "socket \(status.socket)"])
+    }
+}
+
+extension InputConfig {
+    fileprivate var summary: String {
+        var parts = ["every \(Quantity.text(schedule.interval))"]
+        if metric.filter != .open { parts.append("filtered") }
+        let sample = metric.namePrefix + (metric.nameOverride.isEmpty ? "*" : metric.nameOverride) + metric.nameSuffix
+        if sample != "*" { parts.append("as \(sample)") }
+        return line("inputs.\(id)", parts)
+    }
+}
+
+extension OutputConfig {
+    fileprivate var summary: String {
+        var parts: [String] = []
+        for route in routes {
+            parts.append("\(route.kind.rawValue) to \(route.urls.map { Secret.redacted(url: $0) }.joined(separator: " or "))")
+        }
+        if plugin == "influxdb" { parts.append("database \(options.string("database"))") }
+        if plugin == "file" {
+            let directory = options.string("directory")
+            parts.append(directory.isEmpty ? "in the state directory" : "in \(directory)")
+        }
+        if metric.filter != .open { parts.append("filtered") }
+        return line("outputs.\(id)", parts)
+    }
+}
+
+private func line(_ name: String, _ parts: [String]) -> String {
+    ConfigIssue.printable("\(name): \(parts.joined(separator: ", "))")
+}

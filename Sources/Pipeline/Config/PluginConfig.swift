@@ -1,0 +1,175 @@
+/// One `[[inputs.…]]`, with what it inherits from the agent already filled in: two equal values behave the same.
+public struct InputConfig: Sendable, Hashable {
+    /// Stable across reloads: `cpu`, `cpu::alias`, `cpu#2` for the second without an alias.
+    public var id: String
+    public var plugin: String
+    public var alias: String
+    public var schedule: InputSchedule
+    public var metric: MetricOptions
+    /// nil = the agent's.
+    public var logLevel: ConfigLogLevel?
+    /// The plugin's own options.
+    public var options: OptionValues
+
+    public init(
+        id: String, plugin: String, alias: String = "", schedule: InputSchedule, metric: MetricOptions = MetricOptions(),
+        logLevel: ConfigLogLevel? = nil, options: OptionValues
+    ) {
+        self.id = id
+        self.plugin = plugin
+        self.alias = alias
+        self.schedule = schedule
+        self.metric = metric
+        self.logLevel = logLevel
+        self.options = options
+    }
+}
+
+/// When an input is read, and what its timestamps are.
+public struct InputSchedule: Sendable, Hashable {
+    public enum TimeSource: String, Sendable, Hashable {
+        case metric
+        case collectionStart = "collection_start"
+        case collectionEnd = "collection_end"
+    }
+
+    public var interval: Duration
+    public var roundsInterval: Bool
+    public var jitter: Duration
+    public var offset: Duration
+    /// Timestamps are rounded to the nearest multiple; 0 = not at all.
+    public var precision: Duration
+    public var timeSource: TimeSource
+
+    public init(
+        interval: Duration, roundsInterval: Bool = true, jitter: Duration = .zero, offset: Duration = .zero,
+        precision: Duration? = nil, timeSource: TimeSource = .metric
+    ) {
+        self.interval = interval
+        self.roundsInterval = roundsInterval
+        self.jitter = jitter
+        self.offset = offset
+        self.precision = precision ?? InputSchedule.precision(option: .zero, interval: interval)
+        self.timeSource = timeSource
+    }
+
+    /// The precision that results: the option if it is set, else 1 s for intervals of at least 1 s, 1 ms for at least
+    /// 1 ms, 1 µs for at least 1 µs, else 1 ns.
+    public static func precision(option: Duration, interval: Duration) -> Duration {
+        if option > .zero { return option }
+        for unit in [Duration.seconds(1), .milliseconds(1), .microseconds(1)] where interval >= unit { return unit }
+        return .nanoseconds(1)
+    }
+}
+
+/// One `[[outputs.…]]`, with what it inherits from the agent already filled in.
+public struct OutputConfig: Sendable, Hashable {
+    /// Stable across reloads, as for inputs. The backlog of an output belongs to its id.
+    public var id: String
+    public var plugin: String
+    public var alias: String
+    public var flush: FlushConfig
+    public var metric: MetricOptions
+    /// In order of preference; never empty for outputs with a server.
+    public var routes: [RouteConfig]
+    /// nil = the agent's.
+    public var logLevel: ConfigLogLevel?
+    /// The plugin's own options.
+    public var options: OptionValues
+
+    public init(
+        id: String, plugin: String, alias: String = "", flush: FlushConfig, metric: MetricOptions = MetricOptions(),
+        routes: [RouteConfig] = [], logLevel: ConfigLogLevel? = nil, options: OptionValues
+    ) {
+        self.id = id
+        self.plugin = plugin
+        self.alias = alias
+        self.flush = flush
+        self.metric = metric
+        self.routes = routes
+        self.logLevel = logLevel
+        self.options = options
+    }
+
+    /// How the points of this output are encoded and cut into batches. Outputs with equal encodings can share a stream.
+    public var encoding: OutputEncoding {
+        let isInflux = plugin == "influxdb"
+        return OutputEncoding(
+            metric: metric, flush: flush, writesUnsigned: options.bool("influx_uint_support"),
+            omitsTimestamp: isInflux && options.bool("influx_omit_timestamp"),
+            isCompressed: isInflux ? options.string("content_encoding") == "gzip" : nil)
+    }
+
+    /// The id as the name of a folder: letters, digits, `_`, `-`, `:` and `#` as they are, other bytes as `%2F`.
+    /// No two ids have one name, and none is hidden or leads out of its parent.
+    public var folderName: String {
+        var name = ""
+        for byte in id.utf8 {
+            let scalar = Unicode.Scalar(byte)
+            if byte < 0x80, scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || "_-:#".utf8.contains(byte) {
+                name.unicodeScalars.append(scalar)
+            } else {
+                let digits = String(byte, radix: 16, uppercase: true)
+                name += "%" + (digits.utf8.count < 2 ? "0" : "") + digits
+            }
+        }
+        return name
+    }
+}
+
+/// What decides the bytes of an output's batches.
+public struct OutputEncoding: Sendable, Hashable {
+    /// Names and filters of the output.
+    public var metric: MetricOptions
+    public var flush: FlushConfig
+    /// Write unsigned fields as `123u`.
+    public var writesUnsigned: Bool
+    public var omitsTimestamp: Bool
+    /// Whether the output wants gzip; nil = it takes both.
+    public var isCompressed: Bool?
+
+    public init(
+        metric: MetricOptions, flush: FlushConfig, writesUnsigned: Bool, omitsTimestamp: Bool, isCompressed: Bool?
+    ) {
+        self.metric = metric
+        self.flush = flush
+        self.writesUnsigned = writesUnsigned
+        self.omitsTimestamp = omitsTimestamp
+        self.isCompressed = isCompressed
+    }
+}
+
+/// When an output's batches are sealed.
+public struct FlushConfig: Sendable, Hashable {
+    public var interval: Duration
+    public var jitter: Duration
+    /// Points at which a batch is sealed early.
+    public var batchSize: Int
+
+    public init(interval: Duration, jitter: Duration = .zero, batchSize: Int) {
+        self.interval = interval
+        self.jitter = jitter
+        self.batchSize = batchSize
+    }
+
+    /// As the agent says.
+    public init(_ agent: AgentConfig) {
+        self.init(interval: agent.flushInterval, jitter: agent.flushJitter, batchSize: agent.batchSize)
+    }
+}
+
+/// One `[[outputs.….routes]]`: a way to the output's server.
+public struct RouteConfig: Sendable, Hashable {
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        case direct
+    }
+
+    public var kind: Kind
+    /// Servers of this route, tried in random order.
+    public var urls: [String]
+
+    public init(kind: Kind, urls: [String]) {
+        self.kind = kind
+        self.urls = urls
+    }
+}

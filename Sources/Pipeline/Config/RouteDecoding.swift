@@ -1,0 +1,123 @@
+extension ConfigDecodingRun {
+    /// The routes of an output. Its own `urls` are the first one, unless a direct route without an address of its own
+    /// says where they stand.
+    mutating func routes(
+        _ instance: Instance, _ options: OptionValues, _ places: [String: ConfigOrigin]
+    ) -> [RouteConfig] {
+        let own = RouteConfig(kind: .direct, urls: options.strings("urls"))
+        guard let entry = instance.entries.first(where: { $0.key == "routes" }) else { return [own] }
+        guard case .array(let nodes) = entry.value.kind else {
+            let message = "expected [[\(instance.path).routes]], found \(entry.value.kindName)"
+            issues.append(ConfigIssue(.error, entry.origin, "\(instance.path).routes", message))
+            return [own]
+        }
+        var routes: [RouteConfig] = []
+        var hasOwn = false
+        for node in nodes {
+            guard let url = directRoute(node, path: "\(instance.path).routes") else { continue }
+            if url.isEmpty && hasOwn {
+                issues.append(
+                    ConfigIssue(.error, node.origin, "\(instance.path).routes", "a second direct route needs a url"))
+                continue
+            }
+            hasOwn = hasOwn || url.isEmpty
+            routes.append(url.isEmpty ? own : RouteConfig(kind: .direct, urls: [url]))
+        }
+        return hasOwn ? routes : [own] + routes
+    }
+
+    /// The url of one route table, empty for that of the output; nil, with an issue, for what is no route of ours.
+    private mutating func directRoute(_ node: ConfigNode, path: String) -> String? {
+        guard case .table(let entries) = node.kind else {
+            issues.append(ConfigIssue(.error, node.origin, path, "expected a table, found \(node.kindName)"))
+            return nil
+        }
+        if case .string(let via)? = node["via"]?.kind, via == "metadata" || via == "proxy" {
+            let place = node["via"]?.origin ?? node.origin
+            issues.append(
+                ConfigIssue(.error, place, "\(path).via", "\"\(via)\" is not available in this version; available: \"direct\""))
+            return nil
+        }
+        let settings = OptionReader(path: path, specs: OutputSpecs.route).read(entries, &issues)
+        let url = OptionValues(OutputSpecs.route, set: settings.values).string("url")
+        if !url.isEmpty, let complaint = ServerURL.complaint(url) {
+            issues.append(ConfigIssue(.error, settings.origins["url"] ?? node.origin, "\(path).url", complaint))
+        }
+        return url
+    }
+
+    /// Options that are right by themselves and wrong together, and URLs.
+    mutating func checkServer(_ instance: Instance, _ options: OptionValues, _ places: [String: ConfigOrigin]) {
+        func complain(_ name: String, _ message: String) {
+            issues.append(
+                ConfigIssue(.error, places[name] ?? instance.origin, "\(instance.path).\(name)", message))
+        }
+        let urls = options.strings("urls")
+        if urls.isEmpty { complain("urls", "at least one URL is needed") }
+        for url in urls {
+            if let complaint = ServerURL.complaint(url) { complain("urls", complaint) }
+        }
+        for name in ["password", "token"] {
+            if !options.secret(name).isEmpty, !options.string("\(name)_file").isEmpty {
+                complain("\(name)_file", "\(name) and \(name)_file exclude each other")
+            }
+        }
+        let hasToken = !options.secret("token").isEmpty || !options.string("token_file").isEmpty
+        if hasToken, !options.string("username").isEmpty {
+            complain("username", "username and token exclude each other")
+        }
+        if options.string("tls_cert").isEmpty != options.string("tls_key").isEmpty {
+            complain("tls_cert", "tls_cert and tls_key need each other")
+        }
+        let headers = options.table("http_headers")
+        let isBroken = headers.contains { key, value in
+            key.isEmpty || (key + value).utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }
+                || key.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: ":") }
+        }
+        if isBroken { complain("http_headers", "a header has no line breaks, and its name no blank and no colon") }
+        if options.string("user_agent").utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+            complain("user_agent", "control characters are not allowed")
+        }
+    }
+}
+
+/// What a server's URL may look like.
+enum ServerURL {
+    /// Why `url` cannot be used; nil when it can. The text does not repeat user information.
+    static func complaint(_ url: String) -> String? {
+        let shown = "\"\(Secret.redacted(url: url))\""
+        guard !url.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
+            return "\(shown) holds blanks or control characters"
+        }
+        let bytes = Array(url.utf8)
+        guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), bytes[colon...].starts(with: "://".utf8) else {
+            return "\(shown) is no URL; it begins with http://, https:// or unix://"
+        }
+        let scheme = String(decoding: bytes[..<colon], as: UTF8.self).lowercased()
+        let rest = bytes[(colon + 3)...]
+        switch scheme {
+        case "http", "https": return authorityComplaint(rest).map { "\(shown): \($0)" }
+        case "unix": return rest.first == UInt8(ascii: "/") ? nil : "\(shown) needs an absolute path: unix:///path"
+        case "udp", "udp4", "udp6": return "\(shown): UDP is not available, since nobody acknowledges it; use http"
+        default: return "\(shown): the scheme must be http, https or unix"
+        }
+    }
+
+    private static func authorityComplaint(_ rest: ArraySlice<UInt8>) -> String? {
+        var authority = rest.prefix { !"/?#".utf8.contains($0) }
+        if let at = authority.lastIndex(of: UInt8(ascii: "@")) { authority = authority[(at + 1)...] }
+        var host = authority
+        if authority.first == UInt8(ascii: "[") {
+            guard let end = authority.firstIndex(of: UInt8(ascii: "]")) else { return "a [ is not closed" }
+            host = authority[...end]
+        } else if let colon = authority.firstIndex(of: UInt8(ascii: ":")) {
+            host = authority[..<colon]
+        }
+        let tail = authority[host.endIndex...]
+        if host.isEmpty { return "the host is missing" }
+        guard let first = tail.first else { return nil }
+        guard first == UInt8(ascii: ":"), let port = UInt16(String(decoding: tail.dropFirst(), as: UTF8.self)), port > 0
+        else { return "the port must be a number from 1 to 65535" }
+        return nil
+    }
+}
