@@ -22,8 +22,8 @@ enum SpillBench {
         let running = Task.detached(executorPreference: loop) { try await log.run() }
         await log.ready()
         let batch = Batch(
-            pointCount: 5_000, newest: Timestamp(nanoseconds: 1_700_000_000_000_000_000), codec: .identity,
-            payload: payload)
+            // Of now: older points would expire.
+            pointCount: 5_000, newest: loop.wall, codec: .identity, payload: payload)
         var start = processorSeconds()
         for _ in 0..<batches { await log.append(batch) }
         let append = processorSeconds() - start
@@ -33,15 +33,21 @@ enum SpillBench {
         ).print()
         start = processorSeconds()
         var drained = 0
-        while drained < batches, let next = try? await log.next(for: "bench", lane: .live) {
+        while drained < batches, let next = await next(of: log, on: loop) {
             await log.resolve(next.sequence, for: "bench", delivered: next.batch.pointCount, rejected: 0)
             drained += 1
         }
+        precondition(drained == batches, "BUG: \(drained) of \(batches) batches came back")
         Row(name: "spill drain (read, acknowledge), CPU", value: megabytes / (processorSeconds() - start), unit: "MB/s")
             .print()
         running.cancel()
         _ = await running.result
         scan(payload)
+    }
+
+    /// The next batch; nil when none comes within ten seconds.
+    private static func next(of log: SpillLog, on loop: MainLoop) async -> StoredBatch? {
+        try? await loop.withDeadline(loop.now + .seconds(10)) { try await log.next(for: "bench", lane: .live) }
     }
 
     /// The recovery scan over a segment in memory, against a copy of it.

@@ -14,7 +14,7 @@ struct Godwit: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Run.self, Once.self, Check.self,
+            Run.self, Once.self, Check.self, Status.self, Top.self, Tap.self, Reload.self, Spill.self,
         ])
 
     static func main() {

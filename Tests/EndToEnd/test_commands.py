@@ -127,8 +127,8 @@ class Asking(EndToEnd):
         server = self.server()
         inputs = [("net", {"interfaces": ["if*"], "ignore_protocol_stats": True}), ("mem", {})]
         agent = self.agent(url=server.url, inputs=inputs, host_proc=self.proc(3))
-        tap = processes.spawn([agents.BINARY, "tap", "--config", agent.config, "mem"], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=agent.environment, cwd=agent.folder)
+        tap = processes.spawn(agent.command("tap", "mem"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=agent.environment, cwd=agent.folder)
         self.addCleanup(lambda: (tap.stdout.close(), tap.stderr.close()))
         time.sleep(2)
         processes.end(tap)
@@ -141,7 +141,7 @@ class Asking(EndToEnd):
         import pty
         agent = self.agent(url=self.server().url, host_proc=self.proc(3))
         master, slave = pty.openpty()
-        top = processes.spawn([agents.BINARY, "top", "--config", agent.config], stdin=slave, stdout=slave, stderr=slave,
+        top = processes.spawn(agent.command("top"), stdin=slave, stdout=slave, stderr=slave,
                               env=dict(agent.environment, TERM="xterm", COLUMNS="100", LINES="40"))
         os.close(slave)
         self.addCleanup(os.close, master)

@@ -128,12 +128,12 @@ class Oracles(unittest.TestCase):
         self.assertEqual(oracle.sequences(["ab-1", "ab-3"]), {"ab": [1, 3]})
         self.assertEqual(oracle.holes([1, 3]), [2])
 
-    def test_balances_are_found_wherever_they_stand(self):
-        report = {"outputs": [{"name": "x", "balance": {"sealed": 9, "delivered": 5, "rejected": 1,
-                                                        "dropped": {"age": 1, "bytes": 1}, "pending": 1}}]}
-        found = agent.balances(report)
-        self.assertEqual(list(found), ["outputs/x/balance"])
-        self.assertTrue(agent.is_exact(found["outputs/x/balance"]))
+    def test_balances_sum_the_reasons_of_drops(self):
+        balance = {"sealed": 9, "delivered": 5, "rejected": 1, "dropped": {"age": 1, "bytes": 1}, "pending": 1}
+        found = agent.balances({"outputs": [{"id": "x", "balance": balance}]})
+        self.assertEqual(found["x"]["dropped"], 2)
+        self.assertTrue(agent.is_exact(found["x"]))
+        self.assertFalse(agent.is_exact(dict(found["x"], pending=2)))
 
     def test_waiting_has_a_deadline(self):
         with self.assertRaises(Timeout):

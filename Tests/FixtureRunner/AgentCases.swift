@@ -44,7 +44,9 @@ enum FilterCases: CaseList {
         if let expected = row["result_tags"], Series.normalized(ConfigValues.tags(expected)) != result.tags {
             differences.append("tags \(result.tags), not \(ConfigValues.tags(expected))")
         }
-        if let expected = row["result_fields"].flatMap({ ConfigValues.strings($0) }), expected.sorted() != kept?.sorted() {
+        if let expected = row["result_fields"].flatMap({ ConfigValues.strings($0) }),
+            expected.sorted() != kept?.sorted()
+        {
             differences.append("fields \(kept ?? []), not \(expected)")
         }
         return differences
@@ -52,7 +54,9 @@ enum FilterCases: CaseList {
 
     /// The common options of an input, under their names in the configuration file.
     private static func options(_ config: JSONValue) throws -> MetricOptions {
-        func list(_ names: String...) -> [String] { names.flatMap { config[$0].flatMap { ConfigValues.strings($0) } ?? [] } }
+        func list(_ names: String...) -> [String] {
+            names.flatMap { config[$0].flatMap { ConfigValues.strings($0) } ?? [] }
+        }
         func text(_ name: String) -> String { config[name]?.string ?? "" }
         func table(_ name: String) throws -> [MetricFilter.TagPatterns] {
             try (config[name]?.members ?? []).map {
@@ -98,7 +102,8 @@ enum ScheduleCases: CaseList {
         var previous: TickSchedule.Tick?
         return try ticks.enumerated().compactMap { index, tick in
             guard let expected = try instant(tick) else { throw CaseError("a tick is no instant") }
-            let ours = previous.map { schedule.next(after: $0.fire, using: &random) }
+            let ours =
+                previous.map { schedule.next(after: $0.fire, using: &random) }
                 ?? schedule.first(from: start, using: &random)
             previous = ours
             let isGood = jitter > .zero ? ours.fire >= expected && ours.fire < expected + jitter : ours.fire == expected
@@ -137,7 +142,8 @@ enum DiskPrefixCases: CaseList {
         step.environment["HOST_MOUNT_PREFIX"] = element["HOST_MOUNT_PREFIX"]?.string ?? ""
         step.mock = .object([JSONMember("statfs", element["statfs"] ?? .object([]))])
         let options = (partition["opts"]?.array ?? []).compactMap(\.string).joined(separator: ",")
-        let columns = ["device", "mountpoint", "fstype"].map { escaped(partition[$0]?.string ?? "") }
+        let columns =
+            ["device", "mountpoint", "fstype"].map { escaped(partition[$0]?.string ?? "") }
             + [options.isEmpty ? "-" : options]
         step.files["proc/1/mounts"] = Array((columns.joined(separator: " ") + " 0 0\n").utf8)
         let host = FixtureHost()

@@ -85,7 +85,8 @@ final class FixtureHost: Host {
         guard let answer = current.mock["sysinfo"] else { throw HostError(code: ENOSYS, operation: "sysinfo") }
         let unit = answer["mem_unit"]?.uint64 ?? 1
         let loads = (answer["loads"]?.array ?? []).compactMap(\.double)
-        let load = loads.count == 3
+        let load =
+            loads.count == 3
             ? ProcLoadavg(load1: loads[0] / 65536, load5: loads[1] / 65536, load15: loads[2] / 65536) : nil
         return SystemFigures(
             uptime: answer["uptime"]?.uint64 ?? 0, load: load,

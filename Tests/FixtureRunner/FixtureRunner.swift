@@ -5,8 +5,9 @@ import Pipeline
 ///
 ///     fixture-runner [FOLDER]
 ///
-/// The folder is the argument, else GODWIT_FIXTURES, else `../shared/fixtures/telegraf`. The format of the tree is in its
-/// `INDEX.md`: a folder with `case.json` is a case, a JSON file at a known path is a list of cases, all else is none.
+/// The folder is the argument, else GODWIT_FIXTURES, else `../shared/fixtures/telegraf`. The format of the tree is in
+/// its `INDEX.md`: a folder with `case.json` is a case, a JSON file at a known path is a list of cases, all else is
+/// none.
 /// Closes with `N passed, N failed, N skipped`; exit status 1 when a case failed.
 @main
 struct FixtureRunner {
@@ -99,7 +100,9 @@ enum Files {
         defer { closedir(folder) }
         var names: [String] = []
         while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name != "." && name != ".." { names.append(name) }
         }
         return names.sorted()

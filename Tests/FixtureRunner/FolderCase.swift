@@ -57,7 +57,9 @@ struct FolderCase {
         return differences
     }
 
-    private func make(_ input: InputPlugin, _ config: JSONValue, _ host: FixtureHost) -> Result<any Collector, CaseError> {
+    private func make(
+        _ input: InputPlugin, _ config: JSONValue, _ host: FixtureHost
+    ) -> Result<any Collector, CaseError> {
         do {
             let options = try ConfigValues.options(input.spec.options, from: config)
             return .success(try input.make(options, host))

@@ -79,7 +79,9 @@ enum LineComparison {
             index += 1
             while true {
                 let key = take(text, &index, until: "=\n")
-                guard index < text.count, text[index] == UInt8(ascii: "=") else { throw CaseError("a field without value") }
+                guard index < text.count, text[index] == UInt8(ascii: "=") else {
+                    throw CaseError("a field without value")
+                }
                 index += 1
                 line.fields.append((key, takeValue(text, &index)))
                 guard index < text.count, text[index] == UInt8(ascii: ",") else { break }

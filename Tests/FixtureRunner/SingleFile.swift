@@ -2,7 +2,8 @@ import Pipeline
 
 /// Cases that stand in one file.
 protocol CaseList: Sendable {
-    /// What differs in one element of the list; nothing = passed. Errors: an element that is not as the format wants it.
+    /// What differs in one element of the list; nothing = passed.
+    /// Errors: an element that is not as the format wants it.
     static func check(_ element: JSONValue) async throws -> [String]
 }
 
@@ -72,7 +73,9 @@ enum ResponseCases: CaseList {
             skipDatabaseCreation: element["skip_database_creation"]?.bool ?? false,
             now: Timestamp(nanoseconds: 1_700_000_000_000_000_000))
         var differences: [String] = []
-        if outcome.outcomeClass.rawValue != expected { differences.append("class \(outcome.outcomeClass.rawValue), not \(expected)") }
+        if outcome.outcomeClass.rawValue != expected {
+            differences.append("class \(outcome.outcomeClass.rawValue), not \(expected)")
+        }
         if let batch = element["batch"]?.string, fate(outcome) != batch {
             differences.append("batch \(fate(outcome)), not \(batch)")
         }

@@ -40,7 +40,8 @@ public actor CPUCollector: Collector {
         hasTimes = options.bool("collect_cpu_time")
         hasActive = options.bool("report_active")
         coreTags = options.bool("core_tags") ? nil : [:]
-        let columns = ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"]
+        let columns =
+            ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"]
             + (hasActive ? ["active"] : [])
         timeSchema = Schema(columns.map { .float("time_" + $0) })
         usageSchema = Schema(columns.map { .float("usage_" + $0) })
@@ -58,7 +59,8 @@ public actor CPUCollector: Collector {
         current.reserveCapacity(rows.count)
         for (index, times) in rows.enumerated() {
             let before = known(times.name, near: index)
-            let series = before?.series
+            let series =
+                before?.series
                 ?? Series("cpu", tags: [Tag("cpu", times.name)] + (tags[times.name] ?? []))
             if hasTimes { appendTimes(times, series, time, to: &gather.samples) }
             if let before { appendUsage(times, before.times, series, time, to: &gather) }
@@ -126,7 +128,8 @@ public actor CPUCollector: Collector {
         }
         for processor in ProcCPUInfo.parse(bytes).processors {
             let name = "cpu\(processor.number)"
-            let core = processor.coreID.isEmpty
+            let core =
+                processor.coreID.isEmpty
                 ? host.text(.sys, "devices/system/cpu/\(name)/topology/core_id") ?? "" : processor.coreID
             tags[name] = [Tag("core_id", core), Tag("physical_id", processor.physicalID)]
         }

@@ -48,7 +48,8 @@ public actor DiskCollector: Collector {
         selection = MountSelection(
             mountPoints: options.strings("mount_points"), ignoredTypes: options.strings("ignore_fs"),
             ignoredOptions: options.strings("ignore_mount_opts"))
-        files = host.isMoved(.mountTable)
+        files =
+            host.isMoved(.mountTable)
             ? [HostFile(.mountTable, "mountinfo"), HostFile(.mountTable, "mounts")]
             : ["1/mountinfo", "1/mounts", "self/mountinfo", "self/mounts"].map { HostFile(.proc, $0) }
     }
@@ -134,7 +135,8 @@ public actor DiskCollector: Collector {
         try readTable()
         guard isOld || buffer != table else { return }
         let name = String(decoding: files[fileIndex].path, as: UTF8.self)
-        let mounts = name.hasSuffix("mountinfo")
+        let mounts =
+            name.hasSuffix("mountinfo")
             ? try MountInfo.parse(buffer, source: name) : try ProcMounts.parse(buffer, source: name)
         rebuild(mounts)
         swap(&table, &buffer)

@@ -46,7 +46,7 @@ public final class HostFile {
     public let root: HostRoot
     /// Below the root. Bytes, since names of interfaces and the like need not be UTF-8.
     public let path: [UInt8]
-    /// Whether the kernel makes the whole text in one piece, so that a read that leaves room in the buffer was the last.
+    /// Whether the kernel makes the whole text in one piece: a read that leaves room in the buffer was the last.
     public let isSinglePiece: Bool
     /// Whether to keep the descriptor. Without it every read opens and closes.
     public let isKept: Bool

@@ -66,7 +66,8 @@ public actor MemoryCollector: Collector {
         let free = memory.bytes(.memFree)
         let cached = memory.bytes(.cached).addingSaturated(memory.bytes(.sReclaimable))
         let available = memory.has(.memAvailable) ? memory.bytes(.memAvailable) : estimatedAvailable(memory)
-        let used = usesAvailable
+        let used =
+            usesAvailable
             ? total.subtractingSaturated(available)
             : total.subtractingSaturated(free).subtractingSaturated(memory.bytes(.buffers))
                 .subtractingSaturated(cached)

@@ -3,15 +3,17 @@ import Pipeline
 /// Input `net`: counters and speed of the interfaces, from /proc/net/dev and /sys/class/net, and with `interface=all`
 /// the protocol counters of /proc/net/snmp.
 ///
-/// Selection: with `interfaces` exactly the matching names; otherwise what the kernel knows, is up and no loopback; with
-/// a moved /proc (HOST_PROC) everything, since flags can only be asked for this process's own network namespace.
+/// Selection: with `interfaces` exactly the matching names; otherwise what the kernel knows, is up and no loopback;
+/// with a moved /proc (HOST_PROC) everything, since flags can only be asked for this process's own network namespace.
 /// Keeps: `Series` and the open speed file of each interface, dropped when the interface is gone.
 public actor NetworkCollector: Collector {
     public static let spec = PluginSpec(
         name: "net", summary: "Counters of network interfaces and protocols.",
         options: [
-            OptionSpec("interfaces", .strings([]), "Names or globs of interfaces; empty: those that are up, no loopback."),
-            OptionSpec("ignore_protocol_stats", .bool(false), "No point interface=all with the counters of /proc/net/snmp."),
+            OptionSpec(
+                "interfaces", .strings([]), "Names or globs of interfaces; empty: those that are up, no loopback."),
+            OptionSpec(
+                "ignore_protocol_stats", .bool(false), "No point interface=all with the counters of /proc/net/snmp."),
         ])
 
     private struct Known {

@@ -4,8 +4,8 @@ import Synchronization
 
 /// Asks file systems that may hang (NFS, CIFS, FUSE …), on threads that may be lost.
 ///
-/// A statfs(2) on a dead server cannot be interrupted. So each round runs on a thread of its own; when one call does not
-/// return, the path is marked stuck and not asked again until it does, and another thread goes on with the rest.
+/// A statfs(2) on a dead server cannot be interrupted. So each round runs on a thread of its own; when one call does
+/// not return, the path is marked stuck and not asked again until it does, and another thread goes on with the rest.
 /// Promises: nobody else waits for a dead server. Bounds: at most four threads; when all hang, no remote file system is
 /// asked until one returns. A round without trouble costs one thread for its length.
 final class RemoteStatfs: Sendable {

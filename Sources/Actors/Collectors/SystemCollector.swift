@@ -3,8 +3,8 @@ import Pipeline
 /// Input `system`: load, CPUs, users, uptime, and on request what the machine is (`os`, `dmi`).
 ///
 /// Rules: `docs/inputs.md`. With `legacy` three points; the other groups share one.
-/// Keeps: the CPU counts while the kernel's list of online CPUs stays the same (at most a minute), since /proc/cpuinfo is
-/// long and asks every core for its clock; `os` and `dmi` for the time that their options say.
+/// Keeps: the CPU counts while the kernel's list of online CPUs stays the same (at most a minute), since /proc/cpuinfo
+/// is long and asks every core for its clock; `os` and `dmi` for the time that their options say.
 public actor SystemCollector: Collector {
     public static let groups = ["legacy", "load", "users", "cpus", "uptime", "os", "dmi"]
     public static let spec = PluginSpec(

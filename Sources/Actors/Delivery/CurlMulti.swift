@@ -6,7 +6,7 @@ import Pipeline
 /// Every HTTP transfer of the process, on one libcurl multi handle that is driven by the I/O loop.
 ///
 /// Owns: the multi handle with its connection cache, a few idle easy handles, one `CurlTransfer` a request.
-/// Receives: `perform` calls. Sends: replies. Started by the first request; lives as long as the process, or to `close`.
+/// Receives: `perform` calls. Sends: replies. Started by the first request; lives as long as the process or to `close`.
 /// Stops: a cancelled task's transfer is taken off the handle at once, or after the grace its request allows.
 public actor CurlMulti: HTTPClient {
     private static let idleLimit = 4

@@ -113,8 +113,11 @@ public actor FileTransport: Transport {
     private func makeDirectory() throws(SystemFailure) {
         var path = ""
         for component in settings.directory.split(separator: "/", omittingEmptySubsequences: false) {
-            path += path.isEmpty && component.isEmpty ? "/" : path.isEmpty || path.hasSuffix("/") ? component : "/\(component)"
-            if path == "/" || component.isEmpty { continue }
+            if component.isEmpty {
+                if path.isEmpty { path = "/" }
+                continue
+            }
+            path += path.isEmpty || path.hasSuffix("/") ? String(component) : "/\(component)"
             guard mkdir(path, 0o700) == 0 || errno == EEXIST || errno == EROFS || errno == EACCES else {
                 throw SystemFailure("mkdir", path)
             }

@@ -118,6 +118,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private func awaitRequest(_ context: ChannelHandlerContext) {
         (received, bodyReceived, lineEnds, sawLineEnd, isHeadComplete) = (0, 0, 0, false, false)
         requestTimer?.cancel()
+        guard context.channel.isActive else { return }
         let loop = context.eventLoop.assumeIsolated()
         requestTimer = loop.scheduleTask(in: .nanoseconds(limits.requestTime.wholeNanoseconds)) { [weak self] in
             guard let self else { return }
@@ -160,7 +161,10 @@ final class ConnectionGuard: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard !isRefused else { return promise?.fail(ChannelError.ioOnClosedChannel) ?? () }
+        guard !isRefused else {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+            return
+        }
         let written = promise ?? context.eventLoop.makePromise(of: Void.self)
         pendingWrites += 1
         written.futureResult.assumeIsolated().whenComplete { [weak self] _ in

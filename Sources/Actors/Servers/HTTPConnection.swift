@@ -60,7 +60,8 @@ struct HTTPConnection: Sendable {
 
     /// Whether another request may follow.
     private func write(
-        _ reply: ServedReply, to request: HTTPRequestHead, _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+        _ reply: ServedReply, to request: HTTPRequestHead,
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
     ) async throws -> Bool {
         var head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status))
         head.headers.add(name: "Content-Type", value: reply.contentType)

@@ -4,7 +4,7 @@ import Synchronization
 /// Hands out status reports: one is made at a time however many ask, and when the source hangs (a disk that does not
 /// answer), the askers get the last one with its age instead of waiting for ever.
 ///
-/// Why a lock and no actor: an asker whose patience ends is resumed from its cancellation, where nothing can be awaited.
+/// Why a lock and no actor: an asker whose patience ends is resumed from its cancellation, which cannot await.
 final class ReportDesk: Sendable {
     struct Answer: Sendable {
         var report: StatusReport

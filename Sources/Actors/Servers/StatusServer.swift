@@ -115,7 +115,9 @@ public struct StatusServer: Sendable {
         answer.age > .zero ? "! no new report in time, this one is \(Readable.duration(answer.age)) old\n" : ""
     }
 
-    private static func tap(_ request: ServedRequest, _ taps: @Sendable (Glob) -> AsyncStream<Taps.Line>) -> ServedReply {
+    private static func tap(
+        _ request: ServedRequest, _ taps: @Sendable (Glob) -> AsyncStream<Taps.Line>
+    ) -> ServedReply {
         let pattern: Glob
         do { pattern = try Glob(request.query["name"] ?? "*") } catch { return .text("\(error)\n", status: 400) }
         let lines = taps(pattern)

@@ -89,7 +89,8 @@ extension SpillLog {
             return false
         }
         guard abandonments == epoch else { return false }
-        durableEnd = max(durableEnd, goal)
+        let doubtful = segments.first { $0.needsCopy }?.start
+        durableEnd = max(durableEnd, min(goal, doubtful ?? goal))
         failures = 0
         probeAttempts = 0
         for index in segments.indices where segments[index].isSealed && !segments[index].isDirty {

@@ -52,10 +52,12 @@ extension SpillLog {
     private func adoptUnsynced(after known: StreamPosition?) {
         let newest = 16
         for index in segments.indices.suffix(newest) where spanEnd(index) > (known ?? .origin) {
-            guard let descriptor = try? disk.openToRepair(folder + "/" + segments[index].name) else { continue }
+            durableEnd = min(durableEnd, segments[index].start)
+            guard segments[index].descriptor == nil,
+                let descriptor = try? disk.openToRepair(folder + "/" + segments[index].name)
+            else { continue }
             segments[index].descriptor = descriptor
             segments[index].isDirty = true
-            durableEnd = min(durableEnd, segments[index].start)
             firstDirty = clock.now
         }
         if !segments.isEmpty { needsDirectorySync = true }
@@ -119,44 +121,57 @@ extension SpillLog {
     /// Reads seals of the older segments, scans the newest, repairs its tail. Returns the end of the data.
     private func finishSegments() -> StreamPosition {
         for index in segments.indices.dropLast() { readSeal(index) }
-        guard let last = segments.indices.last else { return .origin }
-        let path = folder + "/" + segments[last].name
+        var end = StreamPosition.origin
+        while let last = segments.indices.last {
+            end = max(end, scan(last))
+            guard segments[last].newest == nil else { break }
+            // Only a header: nothing is lost with it but its position, which is kept. The one before is the newest then.
+            release(segments[last].descriptor)
+            try? disk.remove(folder + "/" + segments[last].name)
+            segments.removeLast()
+        }
+        return end
+    }
+
+    /// Scans a segment, notes what it holds, and returns where its data end.
+    private func scan(_ index: Int) -> StreamPosition {
+        let segment = segments[index]
         do {
-            let descriptor = try disk.openToRead(path)
+            let descriptor = try disk.openToRead(folder + "/" + segment.name)
             defer { disk.close(descriptor) }
-            var window = FileWindow(disk, descriptor, size: segments[last].size)
-            let scan = try SegmentScan(segments[last].header, in: &window, keepingRecords: false)
-            segments[last].end = scan.end
-            segments[last].newest = scan.newest
+            var window = FileWindow(disk, descriptor, size: segment.size)
+            let scan = try SegmentScan(segment.header, in: &window, keepingRecords: false)
+            segments[index].end = scan.end
+            segments[index].newest = scan.newest
             if !scan.damaged.isEmpty { count(.damagedBytes, scan.damaged.count) }
             if scan.corruptRecords > 0 { count(.corruptRecord, scan.corruptRecords) }
             if let offset = scan.tornAt {
                 count(.tornTail)
-                repairTail(last, at: offset)
+                repairTail(index, at: offset)
             }
-            let end = scan.end
-            if scan.newest == nil {
-                // Only a header: nothing is lost with it but its position, which is kept.
-                try? disk.remove(path)
-                segments.removeLast()
-            }
-            return end
+            return scan.end
         } catch {
             note(error, .readError)
+            segments[index].newest = segment.header.created
             // How many numbers it used is unknown: stay above all it could hold.
-            let most = UInt64(clamping: segments[last].size / RecordHeader.length + 1)
+            let most = UInt64(clamping: segment.size / RecordHeader.length + 1)
             return StreamPosition(
-                sequence: segments[last].start.sequence.addingSaturated(most), points: segments[last].start.points)
+                sequence: segment.start.sequence.addingSaturated(most), points: segment.start.points)
         }
     }
 
+    /// Cuts a torn tail off; the next commit syncs it.
     private func repairTail(_ index: Int, at offset: Int) {
         guard let descriptor = try? disk.openToRepair(folder + "/" + segments[index].name) else { return }
-        defer { disk.close(descriptor) }
         // A tail that cannot be cut is found torn again at the next start, which is harmless.
-        guard (try? disk.truncate(descriptor, to: offset)) != nil else { return }
+        guard (try? disk.truncate(descriptor, to: offset)) != nil else {
+            disk.close(descriptor)
+            return
+        }
         segments[index].size = offset
-        try? disk.sync(descriptor)
+        segments[index].descriptor = descriptor
+        segments[index].isDirty = true
+        firstDirty = clock.now
     }
 
     private func readSeal(_ index: Int) {

@@ -95,7 +95,10 @@ extension SpillLog {
                     if header.start.sequence >= wanted.end.sequence { return cross(key, wanted, sealed: nil, reason) }
                     let payload = try window.payload(
                         at: offset + RecordHeader.length, count: header.payloadLength)
-                    guard CRC32C.checksum(payload, seed: walker.salt) == header.payloadChecksum else {
+                    // Points outside of what is wanted would break the balance: such a record is of another past.
+                    guard CRC32C.checksum(payload, seed: walker.salt) == header.payloadChecksum,
+                        header.start.points >= wanted.start.points, header.span.end.points <= wanted.end.points
+                    else {
                         count(.corruptRecord)
                         continue
                     }

@@ -28,6 +28,9 @@ extension SpillLog {
     /// Writes what is only in memory, in order, as far as the disk takes it.
     func writePending() {
         guard state == .ok else { return }
+        for index in segments.indices where segments[index].needsCopy {
+            guard copy(index) else { return }
+        }
         while true {
             let index = unwrittenIndex
             guard index < tail.count else { break }
@@ -110,6 +113,11 @@ extension SpillLog {
             throw error
         }
         condemned.removeAll { $0 == name }
+        if let last = segments.last, last.name == name {
+            // A file without a record of its own, replaced by the rename.
+            release(last.descriptor)
+            segments.removeLast()
+        }
         needsDirectorySync = true
         segments.append(
             SegmentFile(
@@ -138,6 +146,42 @@ extension SpillLog {
         }
         // Gives back what was reserved behind the last record.
         try? disk.truncate(descriptor, to: segments[index].size)
+    }
+
+    /// Writes a file anew whose sync failed and whose first records are no longer in memory: what can be read of it goes
+    /// to a new file of the same name. False when the log went to memory over it.
+    private func copy(_ index: Int) -> Bool {
+        let path = folder + "/" + segments[index].name
+        let limit = settings.segmentBytes.addingSaturated(2 * RecordHeader.payloadLimit)
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            bytes = try disk.contents(path, limit: limit)
+        } catch {
+            // Nothing better can be had: what is readable later is delivered, the rest counted.
+            note(error, .readError)
+            segments[index].needsCopy = false
+            return true
+        }
+        do throws(DiskError) {
+            let descriptor = try disk.openToWrite(path + ".tmp")
+            do throws(DiskError) {
+                try disk.writeAll(descriptor, at: 0, [bytes], path: path)
+                try disk.rename(path + ".tmp", to: path)
+            } catch {
+                disk.close(descriptor)
+                try? disk.remove(path + ".tmp")
+                throw error
+            }
+            segments[index].needsCopy = false
+            segments[index].descriptor = descriptor
+            needsDirectorySync = true
+            markDirty(index, bytes.count)
+            return true
+        } catch {
+            note(error, .writeError)
+            enterMemory(error)
+            return false
+        }
     }
 
     // MARK: Caps
@@ -203,13 +247,14 @@ extension SpillLog {
             if evictOldest(.diskFull, includingActive: false) { return true }
         case .unreachable:
             failures += 1
-            if failures < 2, (try? disk.makeDirectory(folder)) != nil {
+            if failures < 2, isActiveGone, (try? disk.makeDirectory(folder)) != nil {
                 directoryLost()
                 return true
             }
         case .io:
             failures += 1
-            abandonUnsynced()
+            // The file takes no more; what it has is synced like any other.
+            if let active = activeIndex { segments[active].isSealed = true }
             if failures < 2 { return true }
         }
         enterMemory(error)
@@ -220,10 +265,12 @@ extension SpillLog {
     /// a new file.
     func abandonUnsynced() {
         abandonments += 1
-        for index in segments.indices where segments[index].isDirty || segments[index].descriptor != nil {
+        for index in segments.indices where segments[index].descriptor != nil {
             release(segments[index].descriptor)
             segments[index].descriptor = nil
             segments[index].isDirty = false
+            segments[index].isSealed = true
+            segments[index].needsCopy = true
         }
         if let first = tail.first { writtenEnd = min(writtenEnd, max(durableEnd, first.span.start)) }
         let rewritten = writtenEnd
@@ -248,17 +295,17 @@ extension SpillLog {
             release(segments[index].descriptor)
             segments.remove(at: index)
         }
-        for index in segments.indices {
-            release(segments[index].descriptor)
-            segments[index].descriptor = nil
-            segments[index].isDirty = false
-        }
         // Never before a file that is still there: segments stay in order.
         writtenEnd = min(end, max(safe, segments.last.map { $0.end ?? $0.start } ?? safe))
         durableEnd = min(durableEnd, safe)
         for key in readers.keys { readers[key]?.published = nil }
-        dirtyBytes = 0
-        firstDirty = nil
+        needsDirectorySync = true
+    }
+
+    /// Whether the folder, or the file being written, was deleted.
+    private var isActiveGone: Bool {
+        guard let active = activeIndex else { return !disk.exists(folder) }
+        return !disk.exists(folder + "/" + segments[active].name)
     }
 
     /// From here on batches stay in memory, and the disk is probed.

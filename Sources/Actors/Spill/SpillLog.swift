@@ -272,12 +272,14 @@ public actor SpillLog {
         signal?.yield()
     }
 
-    /// Hot reload of the limits. The mode stays: it decides what is on disk.
+    /// Hot reload of the limits. The mode stays until the next start.
     public func configure(_ new: SpillSettings) {
         let mode = settings.mode
         settings = new
         settings.mode = mode
+        trimTail()
         nextHousekeeping = clock.now
+        for key in readers.keys { wake(key) }
         signal?.yield()
     }
 
@@ -333,6 +335,8 @@ struct SegmentFile {
     var isDirty = false
     /// Takes no more records.
     var isSealed = false
+    /// Its sync failed: what memory no longer holds of it must be written anew.
+    var needsCopy = false
     var opened = Instant.zero
 
     var start: StreamPosition { header.start }

@@ -134,7 +134,8 @@ public actor Supervisor {
     private func ended(_ run: SupervisionPlan.Run, _ ending: SupervisionPlan.Ending) {
         guard tasks.removeValue(forKey: run) != nil else { return }
         if case .failed(let error) = ending, plan.isEndingOnRequest(run) {
-            log.warning("child failed while it stopped", metadata: ["child": "\(path(run.child))", "error": "\(error)"])
+            let path = path(run.child)
+            log.warning("child failed while it stopped", metadata: ["child": "\(path)", "error": "\(error)"])
         }
         perform(plan.ended(run, ending, now: clock.now, using: &jitter))
         resumeWaiters(of: run)

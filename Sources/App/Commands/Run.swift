@@ -76,7 +76,11 @@ struct Run: ParsableCommand {
                 loops: Wiring.Loops(
                     main: loop, io: io, disk: WorkLoop(name: "godwit-disk"), sync: WorkLoop(name: "godwit-sync")),
                 log: log, host: LinuxHost(environment: ConfigFile.environment, clock: loop), http: CurlMulti(loop: io), spillRoot: spillRoot, stateDirectory: state,
-                crashes: CrashVerdicts(parked: [:]))
+                crashes: CrashRecord(
+                    directory: state, names: config.inputs.map(\.id), version: Version.current, now: loop.wall))
+            for (name, verdict) in wiring.crashes.verdicts {
+                log.logger("crash").error("parked", metadata: ["input": "\(name)", "reason": "\(verdict.reason)"])
+            }
             do {
                 let daemon = try Daemon(wiring: wiring, options: options, config: config, notify: notify)
                 let signals = await Signals(loop: io).events()

@@ -157,13 +157,15 @@ actor Daemon {
             },
             batcher: batcher,
             collectors: config.inputs.compactMap { input in
-                runners[input.id].map { wiring.collectorChild($0, input, parked: wiring.crashes.parkedStart(input.id)) }
+                runners[input.id].map { wiring.collectorChild($0, input, parked: wiring.crashes.verdicts[input.id]) }
             })
     }
 
     private func statusChild() -> ChildSpec {
+        var limits = StatusServer.limits
+        limits.clients = config.status.clientLimit
         let server = StatusServer(
-            socketPath: socketPath, group: config.status.group,
+            socketPath: socketPath, group: config.status.group, limits: limits,
             sources: StatusServer.Sources(
                 report: { await self.report() }, reload: { await self.reload() },
                 taps: { [taps = wiring.taps] in taps.subscribe($0) }),
@@ -211,11 +213,11 @@ actor Daemon {
     /// On a terminal, `run` shows what `godwit top` shows.
     private func showLive() async -> Int32? {
         let clock = wiring.loops.main
-        emit(LiveScreen.enter)
-        defer { emit(LiveScreen.leave) }
+        let screen = LiveScreen(takesKeys: false)
+        defer { screen.restore() }
         while (try? await clock.sleep(for: .seconds(1))) != nil {
-            let (width, height) = LiveScreen.size
-            emit(LiveScreen.home + LiveView.page(await report(), width: width, height: height) + LiveScreen.clearRest)
+            let size = LiveScreen.size
+            screen.show(LiveView.page(await report(), width: size.width, height: size.height))
         }
         return nil
     }

@@ -23,7 +23,7 @@ struct Wiring: Sendable {
     let http: CurlMulti
     let spillRoot: String
     let stateDirectory: String
-    let crashes: CrashVerdicts
+    let crashes: CrashRecord
 
     /// The four threads.
     struct Loops: Sendable {
@@ -180,12 +180,16 @@ struct Wiring: Sendable {
         }
     }
 
+    /// For the test of crash attribution: the input that ends the process when it gathers.
+    private static let trapInput = ConfigFile.environment["GODWIT_TEST_TRAP_COLLECTOR"]
+
     /// Errors: `CollectorError` when the options cannot work on this host.
     func runner(_ input: InputConfig) throws -> CollectorRunner {
         guard let plugin = InputRegistry.plugin(input.plugin) else {
             throw CollectorError("there is no input \(input.plugin)")
         }
         let collector = try plugin.make(input.options, host)
+        let crashes = crashes
         let schedule = TickSchedule(
             interval: input.schedule.interval, roundInterval: input.schedule.roundsInterval,
             offset: input.schedule.offset, jitter: input.schedule.jitter)
@@ -193,7 +197,12 @@ struct Wiring: Sendable {
         return CollectorRunner(
             input: input.id, collector: collector, schedule: schedule, precision: input.schedule.precision,
             channel: channel, clock: loops.main, logger: log.logger("input"),
-            hooks: .none)
+            hooks: GatherHooks(
+                willGather: { name in
+                    crashes.enter(name)
+                    if name == Wiring.trapInput { fatalError("GODWIT_TEST_TRAP_COLLECTOR asks for it") }
+                },
+                didGather: { crashes.leave($0) }))
     }
 }
 
@@ -252,4 +261,4 @@ enum NodeName {
     }
 }
 
-extension SpillLog: BatchSink, BatchSource {}
+extension SpillLog: BatchSink {}

@@ -108,13 +108,15 @@ struct ConfigDecodingRun {
         guard reported.insert(key).inserted else { return }
         let skips = decoder.skipsUnknown
         issues.append(
-            ConfigIssue(skips ? .warning : .error, origin, key, skips ? "\(message); skipped" : message, nearest: nearest))
+            ConfigIssue(
+                skips ? .warning : .error, origin, key, skips ? "\(message); skipped" : message, nearest: nearest))
     }
 
     private mutating func section(_ name: String, _ specs: [OptionSpec], _ root: ConfigNode) -> OptionValues {
         guard let node = root[name] else { return OptionValues(specs) }
         guard case .table(let entries) = node.kind else {
-            issues.append(ConfigIssue(.error, node.origin, name, "expected a section [\(name)], found \(node.kindName)"))
+            issues.append(
+                ConfigIssue(.error, node.origin, name, "expected a section [\(name)], found \(node.kindName)"))
             return OptionValues(specs)
         }
         origins[name] = node.origin
@@ -128,7 +130,8 @@ struct ConfigDecodingRun {
         for name in ["tags", "global_tags"] {
             guard let node = root[name] else { continue }
             guard case .table(let entries) = node.kind else {
-                issues.append(ConfigIssue(.error, node.origin, name, "expected a section [\(name)], found \(node.kindName)"))
+                issues.append(
+                    ConfigIssue(.error, node.origin, name, "expected a section [\(name)], found \(node.kindName)"))
                 continue
             }
             origins["global_tags"] = node.origin
@@ -149,7 +152,8 @@ struct ConfigDecodingRun {
         guard !hadErrors, !issues.hasErrors else { return }
         let place = ConfigOrigin(file: root.origin.file, line: 0)
         if config.inputs.isEmpty {
-            issues.append(ConfigIssue(.error, place, "inputs", "no input is configured; add one, such as [[inputs.cpu]]"))
+            issues.append(
+                ConfigIssue(.error, place, "inputs", "no input is configured; add one, such as [[inputs.cpu]]"))
         }
         if config.outputs.isEmpty, !decoder.allowsNoOutputs {
             let message = "no output is configured; add [[outputs.influxdb]] or [[outputs.file]]"

@@ -47,7 +47,9 @@ public struct ConfigDiff: Sendable, Hashable {
             "status": (old.status.values, new.status.values),
         ]
         restartKeys = ConfigDiff.restartNames.flatMap { section, names in
-            names.filter { name in sections[section].map { $0.0[name] != $0.1[name] } ?? false }.map { "\(section).\($0)" }
+            names.filter { name in sections[section].map { $0.0[name] != $0.1[name] } ?? false }.map {
+                "\(section).\($0)"
+            }
         }
     }
 

@@ -19,7 +19,8 @@ public struct ConfigIssue: Sendable, Hashable, Comparable, CustomStringConvertib
     /// The nearest known name, where the one in the file is not known.
     public var nearest: String?
 
-    public init(_ severity: Severity, _ origin: ConfigOrigin, _ key: String, _ message: String, nearest: String? = nil) {
+    public init(_ severity: Severity, _ origin: ConfigOrigin, _ key: String, _ message: String, nearest: String? = nil)
+    {
         self.severity = severity
         self.origin = origin
         self.key = key
@@ -41,7 +42,7 @@ public struct ConfigIssue: Sendable, Hashable, Comparable, CustomStringConvertib
         a.origin == b.origin ? a.key < b.key : a.origin < b.origin
     }
 
-    /// `text` on one line, without control characters, at most 600 characters: a hostile file cannot write to a terminal.
+    /// `text` on one line, without control characters, at most 600 characters: no file can command a terminal.
     static func printable(_ text: String) -> String {
         var out = String.UnicodeScalarView()
         for (index, scalar) in text.unicodeScalars.enumerated() {

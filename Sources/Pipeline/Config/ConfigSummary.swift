@@ -5,13 +5,17 @@ extension Config {
     }
 
     private var agentSummary: String {
-        var parts = ["reads every \(Quantity.text(agent.interval))", "flushes every \(Quantity.text(agent.flushInterval))"]
+        var parts = [
+            "reads every \(Quantity.text(agent.interval))", "flushes every \(Quantity.text(agent.flushInterval))",
+        ]
         if agent.omitsHostname {
             parts.append("no host tag")
         } else if !agent.hostname.isEmpty {
             parts.append("host \"\(agent.hostname)\"")
         }
-        if !globalTags.isEmpty { parts.append(globalTags.count == 1 ? "1 global tag" : "\(globalTags.count) global tags") }
+        if !globalTags.isEmpty {
+            parts.append(globalTags.count == 1 ? "1 global tag" : "\(globalTags.count) global tags")
+        }
         return line("agent", parts)
     }
 
@@ -45,10 +49,7 @@ extension InputConfig {
 
 extension OutputConfig {
     fileprivate var summary: String {
-        var parts: [String] = []
-        for route in routes {
-            parts.append("\(route.kind.rawValue) to \(route.urls.map { Secret.redacted(url: $0) }.joined(separator: " or "))")
-        }
+        var parts = routes.map(\.description)
         if plugin == "influxdb" { parts.append("database \(options.string("database"))") }
         if plugin == "file" {
             let directory = options.string("directory")

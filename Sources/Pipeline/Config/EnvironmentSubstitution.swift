@@ -112,7 +112,8 @@ public enum EnvironmentSubstitution {
 
 extension ConfigNode {
     /// This value with environment variables put into all of its strings. Keys stay as they are.
-    public func substituting(_ environment: [String: String], key: String, _ issues: inout [ConfigIssue]) -> ConfigNode {
+    public func substituting(_ environment: [String: String], key: String, _ issues: inout [ConfigIssue]) -> ConfigNode
+    {
         var result = self
         switch kind {
         case .string(let text):
@@ -122,7 +123,8 @@ extension ConfigNode {
                 result.kind = .string(replaced)
             } catch {
                 let reason = error.message.isEmpty ? "" : ": \(error.message)"
-                issues.append(ConfigIssue(.error, origin, key, "environment variable \(error.name) is not set\(reason)"))
+                issues.append(
+                    ConfigIssue(.error, origin, key, "environment variable \(error.name) is not set\(reason)"))
             }
         case .array(let nodes):
             result.kind = .array(nodes.map { $0.substituting(environment, key: key, &issues) })

@@ -21,7 +21,8 @@ struct OptionReader {
 
     func read(_ entries: [ConfigEntry], _ issues: inout [ConfigIssue]) -> OptionSettings {
         var settings = OptionSettings()
-        let byName = Dictionary(specs.map { (NearestName.normalized($0.name), $0) }, uniquingKeysWith: { first, _ in first })
+        let byName = Dictionary(
+            specs.map { (NearestName.normalized($0.name), $0) }, uniquingKeysWith: { first, _ in first })
         let old = Dictionary(
             oldNames.map { (NearestName.normalized($0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
         for entry in entries where !others.contains(entry.key) {
@@ -37,7 +38,9 @@ struct OptionReader {
             }
             guard let value = value(entry, spec, &issues) else { continue }
             if let before = settings.values[spec.name] {
-                if case (.strings(let first), .strings(let second)) = (before, value), renamed != nil || isOld(spec.name) {
+                if case (.strings(let first), .strings(let second)) = (before, value),
+                    renamed != nil || isOld(spec.name)
+                {
                     settings.values[spec.name] = .strings(first + second)
                 } else {
                     issues.append(ConfigIssue(.error, entry.origin, key(entry.key), "\(spec.name) is set twice"))
@@ -60,7 +63,9 @@ struct OptionReader {
         guard let value = OptionReader.convert(entry.value, like: spec.fallback) else {
             let wanted = OptionReader.wanted(spec.fallback)
             issues.append(
-                ConfigIssue(.error, place, key(entry.key), "expected \(wanted), found \(OptionReader.found(entry.value, spec))"))
+                ConfigIssue(
+                    .error, place, key(entry.key), "expected \(wanted), found \(OptionReader.found(entry.value, spec))")
+            )
             return nil
         }
         if let complaint = choiceComplaint(value, spec) {
@@ -184,7 +189,8 @@ struct OptionReader {
         switch value {
         case .integer(let number):
             guard !bounds.contains(Double(number)) else { return nil }
-            return "\(number) is out of range; allowed: \(OptionReader.whole(bounds.lowerBound)) to \(OptionReader.whole(bounds.upperBound))"
+            let ends = [bounds.lowerBound, bounds.upperBound].map(OptionReader.whole)
+            return "\(number) is out of range; allowed: \(ends.joined(separator: " to "))"
         case .float(let number):
             return bounds.contains(number)
                 ? nil : "\(number) is out of range; allowed: \(bounds.lowerBound) to \(bounds.upperBound)"

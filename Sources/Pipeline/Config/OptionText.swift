@@ -10,7 +10,8 @@ extension OptionValue {
         case .strings(let values): OptionValue.list(values)
         case .duration(let value): OptionValue.quoted(Quantity.text(value))
         case .size(let value): OptionValue.quoted(Quantity.text(size: value))
-        case .table(let values): OptionValue.braced(values.map { "\(OptionValue.quoted($0.key)) = \(OptionValue.quoted($0.value))" })
+        case .table(let values):
+            OptionValue.braced(values.map { "\(OptionValue.quoted($0.key)) = \(OptionValue.quoted($0.value))" })
         case .listTable(let values):
             OptionValue.braced(values.map { "\(OptionValue.quoted($0.key)) = \(OptionValue.list($0.value))" })
         }

@@ -38,15 +38,18 @@ public enum OutputSpecs {
         OptionSpec("tls_ca", .string(""), "File with the certificates that are trusted; empty means the system's."),
         OptionSpec("tls_cert", .string(""), "File with the client certificate."),
         OptionSpec("tls_key", .string(""), "File with its key."),
-        OptionSpec("tls_server_name", .string(""), "Name that the server's certificate must have; empty means the URL's."),
-        OptionSpec("insecure_skip_verify", .bool(false), "Do not check the server's certificate: anybody can read and forge."),
+        OptionSpec(
+            "tls_server_name", .string(""), "Name that the server's certificate must have; empty means the URL's."),
+        OptionSpec(
+            "insecure_skip_verify", .bool(false), "Do not check the server's certificate: anybody can read and forge."),
     ]
 
     /// Telegraf's options that have no effect here, or none in this version.
     private static let influxdbElsewhere: [OptionSpec] = [
         OptionSpec("database_tag", .string(""), "Tag whose value names the database.", refusedBecause: perTag),
         OptionSpec("exclude_database_tag", .bool(false), "Leave that tag out.", refusedBecause: perTag),
-        OptionSpec("retention_policy_tag", .string(""), "Tag whose value names the retention policy.", refusedBecause: perTag),
+        OptionSpec(
+            "retention_policy_tag", .string(""), "Tag whose value names the retention policy.", refusedBecause: perTag),
         OptionSpec("exclude_retention_policy_tag", .bool(false), "Leave that tag out.", refusedBecause: perTag),
         OptionSpec("local_address", .string(""), "Address to send from.", refusedBecause: missing),
         OptionSpec("tls_key_pwd", .secret(.none), "Password of the client key.", refusedBecause: missing),
@@ -55,14 +58,16 @@ public enum OutputSpecs {
             choices: ["TLS10", "TLS11", "TLS12", "TLS13"], refusedBecause: "only TLS12 is available in this version"),
         OptionSpec("tls_cipher_suites", .strings([]), "Accepted ciphers.", refusedBecause: missing),
         OptionSpec(
-            "tls_renegotiation_method", .string("never"), "Renegotiation of TLS.", choices: ["never", "once", "freely"],
+            "tls_renegotiation_method", .string("never"), "Renegotiation of TLS.",
+            choices: ["never", "once", "freely"],
             ignoredBecause: "the TLS library decides"),
         OptionSpec("tls_enable", .bool(true), "Use TLS.", ignoredBecause: "https:// in urls decides"),
         OptionSpec("udp_payload", .size(512), "Size of a datagram.", ignoredBecause: "there is no UDP"),
         OptionSpec("precision", .string("ns"), "Unit of timestamps.", ignoredBecause: "it is always ns"),
     ]
 
-    private static let perTag = "a database per tag is not available in this version; use an output with tagpass for each"
+    private static let perTag =
+        "a database per tag is not available in this version; use an output with tagpass for each"
     private static let missing = "not available in this version"
 
     /// `[[outputs.influxdb.routes]]`.
@@ -77,9 +82,12 @@ public enum OutputSpecs {
         options: [
             OptionSpec("directory", .string(""), "Folder of the files; empty means metrics in the state directory."),
             OptionSpec("rotation_max_bytes", .size(16 << 20), "Size at which a file is closed.", bounds: 4_096...1e12),
-            OptionSpec("rotation_interval", .duration(.seconds(3_600)), "Age at which a file is closed.", bounds: 1...31_536_000),
+            OptionSpec(
+                "rotation_interval", .duration(.seconds(3_600)), "Age at which a file is closed.",
+                bounds: 1...31_536_000),
             OptionSpec("max_files", .integer(8), "Files that are kept.", bounds: 1...100_000),
-            OptionSpec("max_age", .duration(.seconds(86_400)), "Age at which a file is deleted.", bounds: 1...315_360_000),
+            OptionSpec(
+                "max_age", .duration(.seconds(86_400)), "Age at which a file is deleted.", bounds: 1...315_360_000),
             OptionSpec("influx_uint_support", .bool(false), "Write unsigned fields as such."),
             OptionSpec(
                 "files", .strings([]), "Telegraf's list of files.",

@@ -12,7 +12,8 @@ public struct InputConfig: Sendable, Hashable {
     public var options: OptionValues
 
     public init(
-        id: String, plugin: String, alias: String = "", schedule: InputSchedule, metric: MetricOptions = MetricOptions(),
+        id: String, plugin: String, alias: String = "", schedule: InputSchedule,
+        metric: MetricOptions = MetricOptions(),
         logLevel: ConfigLogLevel? = nil, options: OptionValues
     ) {
         self.id = id
@@ -106,7 +107,8 @@ public struct OutputConfig: Sendable, Hashable {
         var name = ""
         for byte in id.utf8 {
             let scalar = Unicode.Scalar(byte)
-            if byte < 0x80, scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || "_-:#".utf8.contains(byte) {
+            if byte < 0x80, scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || "_-:#".utf8.contains(byte)
+            {
                 name.unicodeScalars.append(scalar)
             } else {
                 let digits = String(byte, radix: 16, uppercase: true)
@@ -171,5 +173,12 @@ public struct RouteConfig: Sendable, Hashable {
     public init(kind: Kind, urls: [String]) {
         self.kind = kind
         self.urls = urls
+    }
+}
+
+extension RouteConfig: CustomStringConvertible {
+    /// The kind and the servers, without what is secret in their URLs.
+    public var description: String {
+        "\(kind.rawValue) to \(urls.map { Secret.redacted(url: $0) }.joined(separator: " or "))"
     }
 }

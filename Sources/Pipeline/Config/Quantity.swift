@@ -74,7 +74,8 @@ public enum Quantity {
         guard rest != 0 else { return "0s" }
         var text = nanoseconds < 0 ? "-" : ""
         let units: [(UInt64, String)] = [
-            (3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"),
+            (3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"),
+            (1, "ns"),
         ]
         for (scale, unit) in units where rest >= scale {
             text += "\(rest / scale)\(unit)"

@@ -35,7 +35,8 @@ extension ConfigDecodingRun {
         if case .string(let via)? = node["via"]?.kind, via == "metadata" || via == "proxy" {
             let place = node["via"]?.origin ?? node.origin
             issues.append(
-                ConfigIssue(.error, place, "\(path).via", "\"\(via)\" is not available in this version; available: \"direct\""))
+                ConfigIssue(
+                    .error, place, "\(path).via", "\"\(via)\" is not available in this version; available: \"direct\""))
             return nil
         }
         let settings = OptionReader(path: path, specs: OutputSpecs.route).read(entries, &issues)

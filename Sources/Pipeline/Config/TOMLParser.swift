@@ -101,7 +101,9 @@ public struct TOMLParser {
         table = TOMLTable(origin: place)
         let path = try keyPath()
         for _ in 0..<(isArray ? 2 : 1) {
-            guard current == UInt8(ascii: "]") else { throw error("a section header must end with \(isArray ? "]]" : "]")") }
+            guard current == UInt8(ascii: "]") else {
+                throw error("a section header must end with \(isArray ? "]]" : "]")")
+            }
             position += 1
         }
         guard let section = isArray ? root.append(path, at: place) : root.define(path, at: place) else {
@@ -114,7 +116,9 @@ public struct TOMLParser {
     mutating func assignment(in table: TOMLTable, depth: Int) throws(SyntaxError) {
         let place = origin
         let path = try keyPath()
-        guard current == UInt8(ascii: "=") else { throw error("expected = after the key \(path.joined(separator: "."))") }
+        guard current == UInt8(ascii: "=") else {
+            throw error("expected = after the key \(path.joined(separator: "."))")
+        }
         position += 1
         skipBlanks()
         let value = try value(depth: depth)

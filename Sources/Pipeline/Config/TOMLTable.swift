@@ -38,7 +38,9 @@ final class TOMLTable {
 
     /// `[path]`: the table, made where missing; nil when the name is taken.
     func define(_ path: [String], at place: ConfigOrigin) -> TOMLTable? {
-        guard let name = path.last, let parent = descend(path.dropLast(), at: place, implying: .implied) else { return nil }
+        guard let name = path.last, let parent = descend(path.dropLast(), at: place, implying: .implied) else {
+            return nil
+        }
         switch parent.slots[name] {
         case nil:
             let table = parent.insert(name, at: place, .header)
@@ -52,7 +54,9 @@ final class TOMLTable {
 
     /// `[[path]]`: a new table at the end of the list; nil when the name is taken.
     func append(_ path: [String], at place: ConfigOrigin) -> TOMLTable? {
-        guard let name = path.last, let parent = descend(path.dropLast(), at: place, implying: .implied) else { return nil }
+        guard let name = path.last, let parent = descend(path.dropLast(), at: place, implying: .implied) else {
+            return nil
+        }
         let table = TOMLTable(origin: place)
         table.source = .header
         switch parent.slots.removeValue(forKey: name) {

@@ -6,10 +6,12 @@ extension TOMLParser {
         switch current {
         case UInt8(ascii: "\""):
             let isLong = at(1) == UInt8(ascii: "\"") && at(2) == UInt8(ascii: "\"")
-            return ConfigNode(.string(isLong ? try longString(quote: UInt8(ascii: "\"")) : try basicString()), at: place)
+            return ConfigNode(
+                .string(isLong ? try longString(quote: UInt8(ascii: "\"")) : try basicString()), at: place)
         case UInt8(ascii: "'"):
             let isLong = at(1) == UInt8(ascii: "'") && at(2) == UInt8(ascii: "'")
-            return ConfigNode(.string(isLong ? try longString(quote: UInt8(ascii: "'")) : try literalString()), at: place)
+            return ConfigNode(
+                .string(isLong ? try longString(quote: UInt8(ascii: "'")) : try literalString()), at: place)
         case UInt8(ascii: "["): return ConfigNode(.array(try array(depth: depth)), at: place)
         case UInt8(ascii: "{"): return try inlineTable(depth: depth)
         default: return ConfigNode(try scalar(), at: place)
@@ -211,7 +213,9 @@ extension TOMLParser {
 enum TOMLNumber {
     /// nil for anything else, and for whole numbers that do not fit 64 bits.
     static func parse(_ text: [UInt8]) -> ConfigNode.Kind? {
-        guard let first = text.first, let last = text.last, !isUnderscore(first), !isUnderscore(last) else { return nil }
+        guard let first = text.first, let last = text.last, !isUnderscore(first), !isUnderscore(last) else {
+            return nil
+        }
         for (index, byte) in text.enumerated() where isUnderscore(byte) {
             // An underscore stands between two digits.
             guard isHexDigit(text[index - 1]), isHexDigit(text[index + 1]) else { return nil }
@@ -220,7 +224,9 @@ enum TOMLNumber {
         let word = String(decoding: plain, as: UTF8.self)
         for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where word.hasPrefix(prefix) {
             let digits = word.utf8.dropFirst(2)
-            guard !digits.isEmpty, digits.allSatisfy(isHexDigit), text.count < 3 || !isUnderscore(text[2]) else { return nil }
+            guard !digits.isEmpty, digits.allSatisfy(isHexDigit), text.count < 3 || !isUnderscore(text[2]) else {
+                return nil
+            }
             return Int64(word.dropFirst(2), radix: radix).map { .integer($0) }
         }
         return decimal(plain, word)

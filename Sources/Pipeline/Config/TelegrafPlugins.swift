@@ -5,12 +5,15 @@ enum TelegrafPlugins {
         "cpu", "disk", "diskio", "internal", "kernel", "kernel_vmstat", "mem", "net", "netstat", "nstat", "ntpq",
         "processes", "swap", "system",
         // Others that hosts use.
-        "apache", "cgroup", "chrony", "conntrack", "docker", "docker_log", "dns_query", "elasticsearch", "ethtool", "exec",
+        "apache", "cgroup", "chrony", "conntrack", "docker", "docker_log", "dns_query", "elasticsearch", "ethtool",
+        "exec",
         "execd", "filestat", "haproxy", "hddtemp", "http", "http_listener_v2", "http_response", "influxdb_listener",
         "influxdb_v2_listener", "interrupts", "ipmi_sensor", "iptables", "kafka_consumer", "kubernetes", "linux_cpu",
         "linux_sysctl_fs", "logparser", "mdstat", "memcached", "mongodb", "mqtt_consumer", "mysql", "net_response",
-        "nfsclient", "nginx", "nvidia_smi", "ping", "postgresql", "procstat", "prometheus", "rabbitmq", "redis", "sensors",
-        "slab", "smart", "snmp", "socket_listener", "sqlserver", "statsd", "synproxy", "syslog", "systemd_units", "tail",
+        "nfsclient", "nginx", "nvidia_smi", "ping", "postgresql", "procstat", "prometheus", "rabbitmq", "redis",
+        "sensors",
+        "slab", "smart", "snmp", "socket_listener", "sqlserver", "statsd", "synproxy", "syslog", "systemd_units",
+        "tail",
         "temp", "wireless", "x509_cert", "zfs",
         // Outputs.
         "amqp", "cloudwatch", "datadog", "discard", "file", "graphite", "graylog", "influxdb", "influxdb_v2", "kafka",

@@ -150,9 +150,7 @@ extension JSONParser {
         while true {
             // Runs without escapes are copied whole.
             let run = at
-            while at < bytes.count, bytes[at] >= 0x20, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\") {
-                at += 1
-            }
+            while at < bytes.count, bytes[at] >= 0x20, bytes[at] != 0x22, bytes[at] != 0x5C { at += 1 }
             content.append(contentsOf: bytes[run..<at])
             switch try peek() {
             case UInt8(ascii: "\""):

@@ -112,7 +112,16 @@ public struct ByteWriter: ~Copyable {
                 return
             }
         }
-        appendExpanded(value.description)
+        var text = value.description
+        let isPlain = text.withUTF8 { bytes in
+            guard !bytes.contains(UInt8(ascii: "e")) else { return false }
+            // Swift writes integral doubles with a fraction of zero.
+            let isIntegral = bytes.count > 2 && bytes[bytes.count - 1] == UInt8(ascii: "0")
+                && bytes[bytes.count - 2] == UInt8(ascii: ".")
+            append(contentsOf: UnsafeBufferPointer(rebasing: isIntegral ? bytes.dropLast(2) : bytes[...]))
+            return true
+        }
+        if !isPlain { appendExpanded(text) }
     }
 
     private mutating func appendMillionths(_ millionths: UInt64) {

@@ -30,8 +30,9 @@ public enum LineProtocol {
     /// Measurement and tags as they open a line, with the blank before the fields; nil for a name that is empty.
     /// `tags` must be sorted by key; a tag with an empty key or value is left out.
     public static func header(_ measurement: String, _ tags: [Tag]) -> [UInt8]? {
-        guard !measurement.isEmpty else { return nil }
-        var out = escaped(measurement, equals: false)
+        let name = withoutTrailingBackslashes(measurement)
+        guard !name.isEmpty else { return nil }
+        var out = escaped(name, equals: false)
         for tag in tags {
             let key = withoutTrailingBackslashes(tag.key)
             let value = withoutTrailingBackslashes(tag.value)

@@ -5,6 +5,8 @@
 public struct PatternList: Sendable, Hashable {
     /// The patterns as they were written.
     public let patterns: [String]
+    /// Characters that `*` and `?` do not cross.
+    public let separators: String
     private let literals: Set<[UInt8]>
     private let globs: [Glob]
 
@@ -13,6 +15,7 @@ public struct PatternList: Sendable, Hashable {
 
     private init() {
         patterns = []
+        separators = ""
         literals = []
         globs = []
     }
@@ -20,6 +23,7 @@ public struct PatternList: Sendable, Hashable {
     /// Compiles `patterns`. Characters of `separators` are not crossed by `*` and `?`.
     public init(_ patterns: [String], separators: String = "") throws(Glob.PatternError) {
         self.patterns = patterns
+        self.separators = separators
         let hasGlob = patterns.contains { $0.utf8.contains { "*?[".utf8.contains($0) } }
         guard hasGlob || !separators.isEmpty else {
             literals = Set(patterns.map { Array($0.utf8) })
@@ -39,4 +43,9 @@ public struct PatternList: Sendable, Hashable {
         if globs.isEmpty { return !literals.isEmpty && literals.contains(Array(text.utf8)) }
         return globs.contains { $0.matches(text) }
     }
+}
+
+extension PatternList: CustomStringConvertible {
+    /// The patterns as they were written, and the separators: the same text in every process.
+    public var description: String { separators.isEmpty ? "\(patterns)" : "\(patterns) separated by \(separators)" }
 }

@@ -102,7 +102,9 @@ public enum MountInfo {
         while position + 1 < cursor.lineEnd {
             if bytes[position] == UInt8(ascii: "-"), bytes[position - 1] == UInt8(ascii: " "),
                 bytes[position + 1] == UInt8(ascii: " ")
-            { return position }
+            {
+                return position
+            }
             position += 1
         }
         return nil

@@ -32,20 +32,25 @@ public struct LineIndex: Sendable, Hashable {
         var isInFields = false
         var isQuoted = false
         var isEscaped = false
+        var (before, twoBefore): (UInt8, UInt8) = (0, 0)
         for (index, byte) in payload.enumerated() {
-            if isEscaped {
-                isEscaped = false
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\\"): isEscaped = true
-            case UInt8(ascii: " ") where !isInFields: isInFields = true
-            case UInt8(ascii: "\"") where isInFields: isQuoted.toggle()
-            case 0x0A where !isQuoted:
+            if isQuoted {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isQuoted = false
+                }
+            } else if byte == 0x0A {
                 starts.append(index + 1)
                 isInFields = false
-            default: break
+            } else if byte == UInt8(ascii: " "), before != UInt8(ascii: "\\") {
+                isInFields = true
+            } else if byte == UInt8(ascii: "\""), isInFields, before == UInt8(ascii: "="), twoBefore != UInt8(ascii: "\\") {
+                isQuoted = true
             }
+            (before, twoBefore) = (byte, before)
         }
         if starts.last != payload.count { starts.append(payload.count) }
         return starts

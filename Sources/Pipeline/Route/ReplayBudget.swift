@@ -1,6 +1,6 @@
 /// How fast the backlog may be sent, so that neither the server nor the live data suffer.
 ///
-/// Shape: rate = min(limit, max(64 KiB/s, 4 × live rate)) × ramp × 2⁻ʰ. After start-up, and after an outage, replay
+/// Shape: rate = min(limit, max(64 KiB/s, 4 × live rate)) × ramp / 2^h. After start-up, and after an outage, replay
 /// begins at a random moment within 30 s and ramps up over 60 s, so that a fleet does not come back as one wave. A busy
 /// or slow server halves the rate (h + 1, at most 6 times); every 30 s without trouble give one halving back.
 /// Units: bytes on the wire, per second.

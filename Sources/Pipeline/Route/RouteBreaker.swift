@@ -1,7 +1,7 @@
 /// The breaker of one route: keeps a dead route from eating time, and finds out cheaply when it is back.
 ///
-/// Shape: closed → open (a hard failure; 3 failures in a row; 5 of the last 10 within 60 s; throttled for 60 s) for full
-/// jitter of 5 s · 2ᵏ up to 300 s → half-open (one cheap probe, then one real batch) → closed.
+/// Shape: closed → open (a hard failure; 3 failures in a row; 5 of the last 10 within 60 s; throttled for 60 s) for
+/// full jitter of 5 s · 2^k up to 300 s → half-open (one cheap probe, then one real batch) → closed.
 /// A wrong configuration opens it for a fixed 60 s: a person must act, so there is nothing to grow.
 public struct RouteBreaker: Sendable, Hashable {
     /// Raw values are public names of the status report.

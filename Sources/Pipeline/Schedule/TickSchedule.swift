@@ -51,7 +51,9 @@ public struct TickSchedule: Sendable, Hashable {
     /// their distance from each other.
     public mutating func clockJumped(by distance: Duration, to now: Timestamp) {
         guard let last else { return }
-        self.last = roundInterval ? aligned(now + .nanoseconds(interval.wholeNanoseconds / 100)) + (.zero - interval)
+        self.last =
+            roundInterval
+            ? aligned(now + .nanoseconds(interval.wholeNanoseconds / 100)) + (.zero - interval)
             : last + distance
     }
 

@@ -92,7 +92,8 @@ public enum StatusText {
         if let error = stream.lastError { lines.append("    last error: \(Readable.line(error))") }
         for reader in stream.readers where reader.isOrphaned {
             let points = Readable.count(reader.balance.pending)
-            lines.append("    orphaned: \(Readable.line(reader.name)), \(points) points (godwit spill drop removes them)")
+            let name = Readable.line(reader.name)
+            lines.append("    orphaned: \(name), \(points) points (godwit spill drop removes them)")
         }
         return lines
     }

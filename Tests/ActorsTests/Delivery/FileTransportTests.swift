@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct FileTransportTests {
     private let directory: String
-    private let clock = ManualClock()
+    private let clock = ManualClock(wall: DeliveryEdge.clock.wall)
 
     init() throws {
         var template = Array("/tmp/godwit-files-XXXXXX".utf8CString)
@@ -76,7 +76,8 @@ import Testing
         }
         #expect(names().count == 4)
         #expect(names().allSatisfy { content($0).count <= 1000 })
-        #expect(names().first == "metrics-\(UTCTime(clock.wall + .seconds(-4)).stamp).lp")
+        // Two batches fit into a file, so three old files reach back six seconds.
+        #expect(names().first == "metrics-\(UTCTime(clock.wall + .seconds(-6)).stamp).lp")
         let before = names()
         clock.advance(by: .seconds(3601))
         #expect(await send(transport, lines(1)) == .delivered)
@@ -123,8 +124,8 @@ import Testing
         #expect(await send(transport, lines(1)) == .delivered)
     }
 
-    @Test("a full disk is unavailable with its reason and leaves no half line")
-    func fullDisk() async {
+    @Test("a directory that cannot be is unavailable, with its reason")
+    func unusableDirectory() async {
         let transport = transport { $0.directory = "/dev/full/x" }
         let outcome = await send(transport, lines(1))
         #expect(outcome.outcomeClass == .unavailable, "\(outcome)")

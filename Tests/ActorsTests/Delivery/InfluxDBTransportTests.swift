@@ -9,7 +9,9 @@ import Testing
 enum DeliveryEdge {
     static let clock = MainLoop(MultiThreadedEventLoopGroup.singleton.any())
     static let loop = WorkLoop(name: "test-io")
-    static let client = CurlMulti(loop: loop)
+    /// One for each transport under test: a port may be given out again, and a cached connection would still lead to
+    /// the server that had it before.
+    static var client: CurlMulti { CurlMulti(loop: loop) }
     static let disk = WorkLoop(name: "test-disk")
 }
 

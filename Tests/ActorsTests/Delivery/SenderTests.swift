@@ -154,10 +154,11 @@ final class ScriptedTransport: Transport {
         await run([http(server)], source) { sender in
             await eventually("the batch is resolved") { await !source.resolutions.isEmpty }
             let status = await sender.status()
-            #expect(status.retries == 4)
+            // The cut on a reused connection is libcurl's own to repeat.
+            #expect(status.retries == 3)
             #expect(status.requests[.throttled] == 2)
             #expect(status.requests[.delivered] == 1)
-            #expect(status.bytes == UInt64(5 * batch.payload.count))
+            #expect(status.bytes == UInt64(4 * batch.payload.count))
         }
         #expect(server.requests.count == 5)
         #expect(server.requests.allSatisfy { $0.body == batch.payload && $0.headers["x-godwit-batch"] == "i-1" })

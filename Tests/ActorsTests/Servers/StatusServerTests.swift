@@ -1,4 +1,3 @@
-@testable import Actors
 import Glibc
 import Logging
 import NIOCore
@@ -6,6 +5,8 @@ import NIOPosix
 import Pipeline
 import Synchronization
 import Testing
+
+@testable import Actors
 
 private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -248,7 +249,8 @@ struct StatusServerTests {
         try await rig.serving { rig in
             for _ in 0..<100 {
                 guard let client = RawClient(rig.path) else { continue }
-                client.send((0..<Int.random(in: 1...600, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) })
+                let count = Int.random(in: 1...600, using: &random)
+                client.send((0..<count).map { _ in UInt8.random(in: 0...255, using: &random) })
             }
             await eventually("it answers") { status(RawClient.get(rig.path, "/readyz")) == "200" }
         }

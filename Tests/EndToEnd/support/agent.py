@@ -13,6 +13,9 @@ BINARY = ".build/release/godwit"
 #: The environment the daemon runs under: nothing of the caller's leaks into the daemon.
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "SWIFT_BACKTRACE": "enable=no"}
 
+#: The input that turns each row of a made net/dev into a point.
+NET = ("net", {"interfaces": ["if*"], "ignore_protocol_stats": True})
+
 
 def value(item):
     """A Python value as TOML."""
@@ -39,8 +42,8 @@ def proc_tree(path, interfaces=20, cpus=2):
     os.makedirs(os.path.join(path, "1"), exist_ok=True)
     os.makedirs(os.path.join(path, "self"), exist_ok=True)
     head = ("Inter-|   Receive                                                |  Transmit\n"
-            " face |bytes    packets errs drop fifo frame compressed multicast"
-            "|bytes    packets errs drop fifo colls carrier compressed\n")
+            " face |bytes    packets errs drop fifo frame compressed multicast|"
+            "bytes    packets errs drop fifo colls carrier compressed\n")
     rows = ["%6s: %d %d 0 0 0 0 0 0 %d %d 0 0 0 0 0 0\n" % ("if%d" % n, 1000 + n, 100 + n, 2000 + n, 200 + n)
             for n in range(interfaces)]
     replace(os.path.join(path, "net", "dev"), head + "".join(rows))
@@ -87,7 +90,7 @@ class Agent:
             "status": dict({"socket": self.socket}, **(status or {})),
             "output": dict({"urls": [url] if isinstance(url, str) else list(url or []), "database": "telegraf",
                             "timeout": "5s"}, **(output or {})),
-            "inputs": inputs if inputs is not None else [("net", {"interfaces": ["if*"], "ignore_protocol_stats": True})],
+            "inputs": [NET] if inputs is None else inputs,
         }
         self.has_output = url is not None
         self.extra = extra
@@ -182,12 +185,16 @@ class Agent:
             raise ValueError("/status answered %d" % code)
         return json.loads(body)
 
-    def run(self, *arguments, seconds=30, config=True, stdin=None):
-        """Runs a subcommand of the binary with this agent's config: CompletedProcess with text output."""
-        command = [BINARY] + list(arguments) + (["--config", self.config] if config else [])
-        return subprocess.run(command, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-                              capture_output=True, text=True, errors="surrogateescape", timeout=seconds,
-                              env=self.environment, cwd=self.folder)
+    def command(self, name, *arguments):
+        """The words of a subcommand: those that talk to the daemon get its socket, the others the config."""
+        talks = name in ("status", "top", "tap", "reload")
+        target = ["--socket", self.socket] if talks else ["--config", self.config]
+        return [BINARY, name] + list(arguments) + target
+
+    def run(self, *arguments, seconds=30):
+        """Runs a subcommand of the binary for this agent: CompletedProcess with text output."""
+        return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              errors="surrogateescape", timeout=seconds, env=self.environment, cwd=self.folder)
 
     def spilled(self):
         """The lines that the spill holds, read by `godwit spill cat` (read-only, the daemon may run or not)."""
@@ -238,23 +245,15 @@ def join_chunks(body):
     return out
 
 
-def balances(report, name=""):
-    """Every balance in a status report: {path: {sealed, delivered, rejected, dropped, pending}}; `dropped` is the sum
-    of its reasons."""
+def balances(report):
+    """The balance of every output of a status report: {id: {sealed, delivered, rejected, dropped, pending}}; `dropped`
+    is the sum of its reasons, which stand under `reasons`."""
     found = {}
-    if isinstance(report, dict):
-        if {"sealed", "delivered", "rejected", "pending"} <= set(report):
-            numbers = dict(report)
-            reasons = numbers.get("dropped", 0)
-            numbers["dropped"] = sum(reasons.values()) if isinstance(reasons, dict) else reasons
-            found[name] = numbers
-        else:
-            for key, each in report.items():
-                found.update(balances(each, name + "/" + str(key) if name else str(key)))
-    elif isinstance(report, list):
-        for index, each in enumerate(report):
-            label = each.get("name", each.get("id", index)) if isinstance(each, dict) else index
-            found.update(balances(each, name + "/" + str(label)))
+    for output in report["outputs"]:
+        numbers = dict(output["balance"])
+        numbers["reasons"] = numbers["dropped"]
+        numbers["dropped"] = sum(numbers["reasons"].values())
+        found[output["id"]] = numbers
     return found
 
 

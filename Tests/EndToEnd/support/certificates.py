@@ -30,8 +30,8 @@ class Authority:
             file.write("subjectAltName=%s\n" % names)
         openssl(self.folder, "req", "-newkey", "ec", *CURVE, "-nodes",
                 "-subj", "/CN=" + subject, "-keyout", name + ".key", "-out", name + ".csr")
-        openssl(self.folder, "x509", "-req", "-in", name + ".csr", "-CA", self.name + ".pem",
-                "-CAkey", self.name + ".key", "-CAcreateserial", "-days", "2", "-extfile", name + ".ext", "-out", name + ".pem")
+        openssl(self.folder, "x509", "-req", "-in", name + ".csr", "-out", name + ".pem", "-days", "2",
+                "-CA", self.name + ".pem", "-CAkey", self.name + ".key", "-CAcreateserial", "-extfile", name + ".ext")
         os.chmod(os.path.join(self.folder, name + ".key"), 0o600)
         return os.path.join(self.folder, name + ".pem"), os.path.join(self.folder, name + ".key")
 

@@ -24,7 +24,9 @@ enum ConfigSample {
             ]),
         PluginSpec(
             name: "net", summary: "",
-            options: [OptionSpec("interfaces", .strings([]), ""), OptionSpec("ignore_protocol_stats", .bool(false), "")]),
+            options: [
+                OptionSpec("interfaces", .strings([]), ""), OptionSpec("ignore_protocol_stats", .bool(false), ""),
+            ]),
         PluginSpec(
             name: "system", summary: "",
             options: [
@@ -116,7 +118,9 @@ struct ConfigDecodingTests {
     @Test("ids are stable and unique, aliases included")
     func ids() throws {
         let config = try ConfigSample.config(
-            "[[inputs.cpu]]\n[[inputs.cpu]]\nalias = \"a\"\n[[inputs.cpu]]\n[[inputs.cpu]]\nalias = \"a\"\n[[inputs.mem]]\nalias='../x y'")
+            "[[inputs.cpu]]\n[[inputs.cpu]]\nalias = \"a\"\n[[inputs.cpu]]\n"
+                + "[[inputs.cpu]]\nalias = \"a\"\n[[inputs.mem]]\nalias='../x y'"
+        )
         #expect(config.inputs.map(\.id) == ["cpu", "cpu::a", "cpu#2", "cpu::a#2", "mem::../x y"])
         var output = config.outputs[0]
         output.id = "influxdb::../x y"
@@ -146,7 +150,8 @@ struct ConfigDecodingTests {
 
     @Test("option names match without case and underscores")
     func names() throws {
-        let config = try ConfigSample.config("[agent]\nFlushInterval = \"3s\"\n[[inputs.cpu]]\nPerCPU = false\nname_Prefix = 'x_'")
+        let config = try ConfigSample.config(
+            "[agent]\nFlushInterval = \"3s\"\n[[inputs.cpu]]\nPerCPU = false\nname_Prefix = 'x_'")
         #expect(config.agent.flushInterval == .seconds(3))
         #expect(config.inputs[0].options.bool("percpu") == false)
         #expect(config.inputs[0].metric.namePrefix == "x_")
@@ -227,9 +232,10 @@ struct ConfigDecodingTests {
 
     @Test("syntax errors and wrong options are reported together")
     func syntaxToo() {
-        #expect(errors("[agent]\ninterval = 10x\ndebgu = true\n") == [
-            "f:2: 10x is no valid number", "f:3: agent.debgu: unknown option (nearest: \"debug\")",
-        ])
+        #expect(
+            errors("[agent]\ninterval = 10x\ndebgu = true\n") == [
+                "f:2: 10x is no valid number", "f:3: agent.debgu: unknown option (nearest: \"debug\")",
+            ])
     }
 
     @Test("nothing to do is an error; outputs may be missing where they are not used")
@@ -241,7 +247,9 @@ struct ConfigDecodingTests {
 
     @Test("an unknown plugin is one error per name, or skipped with one warning")
     func unknownPlugins() {
-        let text = "[[inputs.diskio]]\n[[inputs.diskio]]\nx = 1\n[[inputs.cpu]]\n[[outputs.file]]\n[[outputs.kafka]]\n[[processors.rename]]\n"
+        let text =
+            "[[inputs.diskio]]\n[[inputs.diskio]]\nx = 1\n[[inputs.cpu]]\n"
+                + "[[outputs.file]]\n[[outputs.kafka]]\n[[processors.rename]]\n"
         #expect(errors(text).count == 3)
         let report = ConfigSample.report(text, skipsUnknown: true)
         #expect(report.config?.inputs.map(\.id) == ["cpu"])
@@ -257,12 +265,15 @@ struct ConfigDecodingTests {
     @Test("Telegraf's options without effect are notes, and defaults of theirs are not even that")
     func notes() throws {
         let report = ConfigSample.report(
-            "[agent]\nmetric_buffer_limit = 10000\nlogtarget = \"file\"\n[[inputs.cpu]]\n[[outputs.influxdb]]\nprecision = \"s\"\n")
+            "[agent]\nmetric_buffer_limit = 10000\nlogtarget = \"file\"\n"
+                + "[[inputs.cpu]]\n[[outputs.influxdb]]\nprecision = \"s\"\n"
+        )
         #expect(report.config != nil)
-        #expect(report.issues.map(\.description) == [
-            "f:3: note: agent.logtarget: has no effect: logfile decides it",
-            "f:6: note: outputs.influxdb.precision: has no effect: it is always ns",
-        ])
+        #expect(
+            report.issues.map(\.description) == [
+                "f:3: note: agent.logtarget: has no effect: logfile decides it",
+                "f:6: note: outputs.influxdb.precision: has no effect: it is always ns",
+            ])
     }
 
     @Test("a number as a plugin's interval counts as seconds, with a warning")
@@ -311,13 +322,18 @@ struct ConfigDecodingTests {
         #expect(try routes("") == [["http://a"]])
         #expect(try routes("[[outputs.influxdb.routes]]\nvia='direct'") == [["http://a"]])
         #expect(try routes("[[outputs.influxdb.routes]]\nurl='http://b'") == [["http://a"], ["http://b"]])
-        #expect(try routes("[[outputs.influxdb.routes]]\nurl='http://b'\n[[outputs.influxdb.routes]]") == [["http://b"], ["http://a"]])
+        #expect(
+            try routes("[[outputs.influxdb.routes]]\nurl='http://b'\n[[outputs.influxdb.routes]]") == [
+                ["http://b"], ["http://a"],
+            ])
     }
 
     @Test("the platform's file as it is: one error for each plugin that does not exist, none else")
     func platformFile() throws {
         let report = ConfigSample.report(ConfigSample.platform)
-        let missing = ["diskio", "kernel", "kernel_vmstat", "processes", "swap", "netstat", "nstat", "ntpq", "internal"]
+        let missing = [
+            "diskio", "kernel", "kernel_vmstat", "processes", "swap", "netstat", "nstat", "ntpq", "internal",
+        ]
         #expect(report.issues.map(\.key) == missing.map { "inputs.\($0)" })
         let skipped = ConfigSample.report(ConfigSample.platform, skipsUnknown: true)
         let config = try #require(skipped.config)
@@ -330,23 +346,37 @@ struct ConfigDecodingTests {
     @Test("host is a global tag unless omitted or set by hand")
     func hostTag() throws {
         #expect(try ConfigSample.config("[[inputs.cpu]]").globalTags(nodeName: "n") == [Tag("host", "n")])
-        #expect(try ConfigSample.config("[agent]\nhostname='h'\n[[inputs.cpu]]").globalTags(nodeName: "n") == [Tag("host", "h")])
+        #expect(
+            try ConfigSample.config("[agent]\nhostname='h'\n[[inputs.cpu]]").globalTags(nodeName: "n") == [
+                Tag("host", "h")
+            ])
         #expect(try ConfigSample.config("[agent]\nomit_hostname=true\n[[inputs.cpu]]").globalTags(nodeName: "n") == [])
-        #expect(try ConfigSample.config("[global_tags]\nhost='x'\n[[inputs.cpu]]").globalTags(nodeName: "n") == [Tag("host", "x")])
+        #expect(
+            try ConfigSample.config("[global_tags]\nhost='x'\n[[inputs.cpu]]").globalTags(nodeName: "n") == [
+                Tag("host", "x")
+            ])
     }
 
     @Test("no tree of values makes the decoder trap")
     func fuzz() {
-        let text = Array((ConfigSample.platform + "[spill]\nmax_bytes='1GiB'\n[global_tags]\na='b'\n[[outputs.influxdb.routes]]\nvia='direct'\n").utf8)
+        let text = Array(
+            (ConfigSample.platform
+                + "[spill]\nmax_bytes='1GiB'\n[global_tags]\na='b'\n[[outputs.influxdb.routes]]\nvia='direct'\n").utf8)
         var random = SplitMix(seed: 13)
-        let pieces = ["[[inputs.cpu]]", "[inputs]", "inputs = 1", "[[inputs]]", "cpu = 1", "[agent.x]", "interval = {}", "tags = {a=1}",
-            "routes = [1]", "routes = 1", "urls = [[1]]", "[outputs]", "file = [1, 2]", "interval = nan", "interval = 1e400",
-            "max_bytes = -1", "[[agent]]", "[tags]", "a = []", "tagpass = {a=['[']}", "interval = '9999999999h'", "[[plugins]]", "[plugins.cpu]"]
+        let pieces = [
+            "[[inputs.cpu]]", "[inputs]", "inputs = 1", "[[inputs]]", "cpu = 1", "[agent.x]", "interval = {}",
+            "tags = {a=1}",
+            "routes = [1]", "routes = 1", "urls = [[1]]", "[outputs]", "file = [1, 2]", "interval = nan",
+            "interval = 1e400",
+            "max_bytes = -1", "[[agent]]", "[tags]", "a = []", "tagpass = {a=['[']}", "interval = '9999999999h'",
+            "[[plugins]]", "[plugins.cpu]",
+        ]
         for round in 0..<3_000 {
             var changed = text
             if round % 2 == 0 {
                 for _ in 0..<3 {
-                    changed[Int.random(in: 0..<changed.count, using: &random)] = UInt8.random(in: 9...126, using: &random)
+                    changed[Int.random(in: 0..<changed.count, using: &random)] = UInt8.random(
+                        in: 9...126, using: &random)
                 }
             } else {
                 let lines = changed.split(separator: UInt8(ascii: "\n"))

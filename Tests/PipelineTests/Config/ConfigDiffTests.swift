@@ -19,7 +19,9 @@ struct ConfigDiffTests {
 
     @Test("plugins are removed, added, changed or unchanged")
     func plugins() throws {
-        let diff = try diff("[[inputs.cpu]]\n[[inputs.mem]]\n[[inputs.net]]\n", "[[inputs.mem]]\ncollect_extended=true\n[[inputs.net]]\n[[inputs.disk]]\n")
+        let diff = try diff(
+            "[[inputs.cpu]]\n[[inputs.mem]]\n[[inputs.net]]\n",
+            "[[inputs.mem]]\ncollect_extended=true\n[[inputs.net]]\n[[inputs.disk]]\n")
         #expect(diff.inputs.removed == ["cpu"])
         #expect(diff.inputs.changed == ["mem"])
         #expect(diff.inputs.unchanged == ["net"])
@@ -29,7 +31,9 @@ struct ConfigDiffTests {
 
     @Test("what is inherited from the agent changes those who inherit it")
     func inherited() throws {
-        let diff = try diff("[[inputs.cpu]]\n[[inputs.mem]]\ninterval='5s'\n", "[agent]\ninterval='20s'\n[[inputs.cpu]]\n[[inputs.mem]]\ninterval='5s'\n")
+        let diff = try diff(
+            "[[inputs.cpu]]\n[[inputs.mem]]\ninterval='5s'\n",
+            "[agent]\ninterval='20s'\n[[inputs.cpu]]\n[[inputs.mem]]\ninterval='5s'\n")
         #expect(diff.agentChanged)
         #expect(diff.inputs.changed == ["cpu"])
         #expect(diff.inputs.unchanged == ["mem"])
@@ -64,7 +68,9 @@ struct ConfigMergeTests {
     func accumulate() throws {
         let (tree, issues) = merge(
             "[agent]\ninterval='10s'\ndebug=true\n[global_tags]\na='1'\n[[inputs.cpu]]\n",
-            "[agent]\ninterval='20s'\ndebug=true\n[global_tags]\nb='2'\n[inputs.cpu]\n[[inputs.mem]]\n[[outputs.file]]\n")
+            "[agent]\ninterval='20s'\ndebug=true\n[global_tags]\n"
+                + "b='2'\n[inputs.cpu]\n[[inputs.mem]]\n[[outputs.file]]\n"
+        )
         #expect(issues.map(\.description) == ["f1:2: warning: agent.interval: replaces the value from f0:2"])
         let report = ConfigDecoder(inputs: ConfigSample.inputs).decode(tree, issues: issues)
         let config = try #require(report.config)
@@ -76,7 +82,9 @@ struct ConfigMergeTests {
 
     @Test("files that contradict each other in kind do not trap")
     func contradictions() {
-        for (first, second) in [("agent=1", "[agent]\na=1"), ("[[agent]]", "[agent]"), ("[inputs]\ncpu=1", "[[inputs.cpu]]"), ("", "a=1")] {
+        for (first, second) in [
+            ("agent=1", "[agent]\na=1"), ("[[agent]]", "[agent]"), ("[inputs]\ncpu=1", "[[inputs.cpu]]"), ("", "a=1"),
+        ] {
             let (tree, issues) = merge(first, second)
             _ = ConfigDecoder(inputs: ConfigSample.inputs).decode(tree, issues: issues)
         }

@@ -8,7 +8,8 @@ struct QuantityTests {
         "durations",
         arguments: [
             ("10s", .seconds(10)), ("1m30s", .seconds(90)), ("500ms", .milliseconds(500)), ("1h", .seconds(3_600)),
-            ("7d", .seconds(604_800)), ("1.5h", .seconds(5_400)), ("250us", .microseconds(250)), ("3µs", .microseconds(3)),
+            ("7d", .seconds(604_800)), ("1.5h", .seconds(5_400)), ("250us", .microseconds(250)),
+            ("3µs", .microseconds(3)),
             ("9ns", .nanoseconds(9)), ("-2s", .seconds(-2)), ("+2s", .seconds(2)), ("0", .zero), ("90", .seconds(90)),
             ("0.25", .milliseconds(250)), ("1d12h", .seconds(129_600)), (".5s", .milliseconds(500)),
         ] as [(String, Duration)])
@@ -19,7 +20,8 @@ struct QuantityTests {
     @Test(
         "what is no duration",
         arguments: [
-            "", " ", "s", "10 s", "10x", "1m30", "10s ", "ten", "1e3s", "--1s", "1..5s", ".", "-", "300000000h", "99999999999999999999s",
+            "", " ", "s", "10 s", "10x", "1m30", "10s ", "ten", "1e3s", "--1s", "1..5s", ".", "-", "300000000h",
+            "99999999999999999999s",
             "106752d", String(repeating: "1s", count: 40),
         ])
     func noDurations(text: String) {
@@ -29,14 +31,16 @@ struct QuantityTests {
     @Test(
         "sizes",
         arguments: [
-            ("64KiB", 65_536), ("10MB", 10_000_000), ("4096", 4_096), ("0", 0), ("1.5GiB", 1_610_612_736), ("5 MiB", 5_242_880),
+            ("64KiB", 65_536), ("10MB", 10_000_000), ("4096", 4_096), ("0", 0), ("1.5GiB", 1_610_612_736),
+            ("5 MiB", 5_242_880),
             ("1kb", 1_000), ("12B", 12), ("9223372036854775807", .max), ("8191PiB", 9_222_246_136_947_933_184),
         ] as [(String, Int64)])
     func sizes(text: String, expected: Int64) {
         #expect(Quantity.size(text) == expected)
     }
 
-    @Test("what is no size", arguments: ["", "-1", "10M", "KiB", "1KiBx", "8192PiB", "9223372036854775808", "1e3", "1 0"])
+    @Test(
+        "what is no size", arguments: ["", "-1", "10M", "KiB", "1KiBx", "8192PiB", "9223372036854775808", "1e3", "1 0"])
     func noSizes(text: String) {
         #expect(Quantity.size(text) == nil)
     }
@@ -61,6 +65,8 @@ struct QuantityTests {
     @Test("seconds as numbers, within bounds")
     func seconds() {
         #expect(Quantity.duration(seconds: 1.5) == .milliseconds(1_500))
-        for value in [Double.nan, .infinity, -.infinity, 1e300, 9.3e9] { #expect(Quantity.duration(seconds: value) == nil) }
+        for value in [Double.nan, .infinity, -.infinity, 1e300, 9.3e9] {
+            #expect(Quantity.duration(seconds: value) == nil)
+        }
     }
 }

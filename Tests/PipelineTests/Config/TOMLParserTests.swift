@@ -59,11 +59,17 @@ struct TOMLParserTests {
     func lists() {
         let (tree, issues) = parse("a = [ 1, # one\n 2,\n]\nb = { x = 1, y.z = [ { q = 'w' } ] }\nc = []\nd = {}\n")
         #expect(issues == [])
-        guard case .array(let nodes)? = tree["a"]?.kind else { Issue.record("no list"); return }
+        guard case .array(let nodes)? = tree["a"]?.kind else {
+            Issue.record("no list")
+            return
+        }
         #expect(nodes.map(\.kind) == [.integer(1), .integer(2)])
         #expect(nodes.map(\.origin.line) == [1, 2])
         #expect(tree["b"]?["x"]?.kind == .integer(1))
-        guard case .array(let inner)? = tree["b"]?["y"]?["z"]?.kind else { Issue.record("no list"); return }
+        guard case .array(let inner)? = tree["b"]?["y"]?["z"]?.kind else {
+            Issue.record("no list")
+            return
+        }
         #expect(inner.first?["q"]?.kind == .string("w"))
         #expect(tree["c"]?.kind == .array([]))
         #expect(tree["d"]?.kind == .table([]))
@@ -96,7 +102,10 @@ struct TOMLParserTests {
         #expect(tree["top"]?.origin.line == 2)
         #expect(tree["a"]?["b"]?["quoted key"]?.origin.line == 4)
         #expect(tree["a"]?["b"]?["c"]?["d"]?.kind == .integer(3))
-        guard case .array(let tables)? = tree["list"]?.kind else { Issue.record("no list"); return }
+        guard case .array(let tables)? = tree["list"]?.kind else {
+            Issue.record("no list")
+            return
+        }
         #expect(tables.map(\.origin.line) == [7, 11])
         #expect(tables.first?["sub"]?["y"]?.origin.line == 10)
         #expect(tables.last?["after"]?.origin.line == 15)
@@ -115,8 +124,10 @@ struct TOMLParserTests {
     @Test(
         "what is no TOML is an error with its line",
         arguments: [
-            "a", "a =", "= 1", "a = 1 b = 2", "a = b", "[a", "[a]]", "[[a]", "[]", "a = 01", "a = 1__0", "a = _1", "a = 1.",
-            "a = .5", "a = 1e", "a = 0x", "a = 0x_1", "a = +0x1", "a = 9223372036854775808", "a = \"x", "a = 'x", "a = \"\"\"x",
+            "a", "a =", "= 1", "a = 1 b = 2", "a = b", "[a", "[a]]", "[[a]", "[]", "a = 01", "a = 1__0", "a = _1",
+            "a = 1.",
+            "a = .5", "a = 1e", "a = 0x", "a = 0x_1", "a = +0x1", "a = 9223372036854775808", "a = \"x", "a = 'x",
+            "a = \"\"\"x",
             "a = \"\\q\"", "a = \"\\u12\"", "a = \"\\ud800\"", "a = \"\u{1}\"", "a = [1 2]", "a = [1", "a = {b = 1,}",
             "a = {b = 1", "a = {b = 1\n}", "a = ${LIMIT}", "a.b", "\"a\nb\" = 1", "# \u{1}", "a = True",
         ])
@@ -165,7 +176,8 @@ struct TOMLParserTests {
     func mutated() {
         let text = Array(
             """
-            [agent]\n  interval = "60s"\n[[outputs.influxdb]]\n  urls = ["https://h:1", 'x']\n  insecure_skip_verify = true
+            [agent]\n  interval = "60s"\n[[outputs.influxdb]]\n  urls = ["https://h:1", 'x']
+              insecure_skip_verify = true
             [[inputs.cpu]]\n  a.b = { c = [1, 2.5e3, 0x1F], d = \"\"\"\nlong\\\n \"\"\" }\n t = 1979-05-27 07:32:00Z\n
             """.utf8)
         for length in 0...text.count { _ = TOMLParser.parse(Array(text[..<length]), file: "f") }

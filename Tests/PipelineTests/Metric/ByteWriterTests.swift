@@ -33,10 +33,13 @@ struct ByteWriterTests {
     @Test(
         "floats are the shortest plain decimals",
         arguments: [
-            (0.0, "0"), (1.0, "1"), (0.5, "0.5"), (12.0, "12"), (-12.25, "-12.25"), (1e-5, "0.00001"), (1e-6, "0.000001"),
-            (1.5e-7, "0.00000015"), (0.1, "0.1"), (0.1 + 0.2, "0.30000000000000004"), (100.0, "100"), (1e9, "1000000000"),
+            (0.0, "0"), (1.0, "1"), (0.5, "0.5"), (12.0, "12"), (-12.25, "-12.25"), (1e-5, "0.00001"),
+            (1e-6, "0.000001"),
+            (1.5e-7, "0.00000015"), (0.1, "0.1"), (0.1 + 0.2, "0.30000000000000004"), (100.0, "100"),
+            (1e9, "1000000000"),
             (123_456_789.123456, "123456789.123456"), (1e15, "1000000000000000"), (1e16, "10000000000000000"),
-            (1e21, "1000000000000000000000"), (1.5e22, "15000000000000000000000"), (99.99999999999999, "99.99999999999999"),
+            (1e21, "1000000000000000000000"), (1.5e22, "15000000000000000000000"),
+            (99.99999999999999, "99.99999999999999"),
             (81.30081300813008, "81.30081300813008"), (2_251_799_813_685_249.5, "2251799813685249.5"),
         ] as [(Double, String)])
     func floats(value: Double, expected: String) {
@@ -45,7 +48,9 @@ struct ByteWriterTests {
 
     @Test("the smallest and the largest double have all their places")
     func extremes() {
-        #expect(text { $0.append(decimal: Double.leastNonzeroMagnitude) } == "0." + String(repeating: "0", count: 323) + "5")
+        #expect(
+            text { $0.append(decimal: Double.leastNonzeroMagnitude) } == "0." + String(repeating: "0", count: 323) + "5"
+        )
         let largest = text { $0.append(decimal: Double.greatestFiniteMagnitude) }
         #expect(largest == "17976931348623157" + String(repeating: "0", count: 292))
         #expect(Double(largest) == .greatestFiniteMagnitude)

@@ -118,8 +118,10 @@ struct GlobTests {
     func againstReference() throws {
         var random = SplitMix(seed: 7)
         for _ in 0..<20_000 {
-            let pattern = String((0..<Int.random(in: 0...6, using: &random)).map { _ in "ab*?".randomElement(using: &random) ?? "a" })
-            let text = String((0..<Int.random(in: 0...6, using: &random)).map { _ in "abc".randomElement(using: &random) ?? "a" })
+            let pattern = String(
+                (0..<Int.random(in: 0...6, using: &random)).map { _ in "ab*?".randomElement(using: &random) ?? "a" })
+            let text = String(
+                (0..<Int.random(in: 0...6, using: &random)).map { _ in "abc".randomElement(using: &random) ?? "a" })
             let expected = reference(Array(pattern)[...], Array(text)[...])
             #expect(try Glob(pattern).matches(text) == expected, "\(pattern) on \(text)")
         }

@@ -50,7 +50,10 @@ struct LineProtocolTests {
     func kinds() throws {
         let text = try line(
             "cpu", [Tag("host", "h"), Tag("cpu", "cpu0")],
-            [("u", .uint(7)), ("s", .string("x")), ("i", .int(-3)), ("f", .float(1.5)), ("b", .bool(true)), ("c", .bool(false))],
+            [
+                ("u", .uint(7)), ("s", .string("x")), ("i", .int(-3)), ("f", .float(1.5)), ("b", .bool(true)),
+                ("c", .bool(false)),
+            ],
             time: 1_700_000_000_000_000_000)
         #expect(text == "cpu,cpu=cpu0,host=h b=true,c=false,f=1.5,i=-3i,s=\"x\",u=7i 1700000000000000000\n")
     }
@@ -84,7 +87,9 @@ struct LineProtocolTests {
 
     @Test("empty tags and field keys are left out")
     func empty() throws {
-        #expect(try line("m", [Tag("a", ""), Tag("", "b"), Tag("c", "d")], [("", .int(9)), ("f", .int(1))]) == "m,c=d f=1i 1\n")
+        #expect(
+            try line("m", [Tag("a", ""), Tag("", "b"), Tag("c", "d")], [("", .int(9)), ("f", .int(1))])
+                == "m,c=d f=1i 1\n")
     }
 
     @Test("strings escape quotes and backslashes, newlines stay raw, empty ones are written")
@@ -144,7 +149,8 @@ struct LineProtocolTests {
         set.int(2)
         var out = ByteWriter()
         let lines = try LineProtocol.append(
-            header: Array("m ".utf8), schema: schema, columns: [1], set: set, firstCell: 0, time: .zero, options: .init(),
+            header: Array("m ".utf8), schema: schema, columns: [1], set: set, firstCell: 0, time: .zero,
+            options: .init(),
             to: &out)
         #expect(lines == 1)
         #expect(String(decoding: out.bytes, as: UTF8.self) == "m a=2i 0\n")
@@ -156,7 +162,9 @@ struct LineProtocolTests {
         let alphabet = Array("a,= \\\"\n\r\t\u{C}é#")
         for _ in 0..<5_000 {
             func word() -> String {
-                String((0..<Int.random(in: 1...6, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? "a" })
+                String(
+                    (0..<Int.random(in: 1...6, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? "a"
+                    })
             }
             guard let text = try? line(word(), [Tag(word(), word())], [(word(), .int(1))]) else { continue }
             #expect(text.utf8.filter { $0 == UInt8(ascii: "\n") }.count == 1, "\(text)")

@@ -40,11 +40,11 @@ enum KernelSamples {
 
         """
     static let netDev = """
-        Inter-|   Receive                                                |  Transmit
-         face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-            lo:  884433    9001    0    0    0     0          0         0   884433    9001    0    0    0     0       0          0
-          eth0:8734422   23456  832    7    0     0          0         0     1123     781    8    1    0     0       0          0
-        veth:1:       5       1    0    0    0     0          0         0        6       1    0    0    0     0       0          0
+        Inter-|   Receive                            |  Transmit
+         face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls
+            lo:  884433    9001    0    0    0     0   0    0   884433    9001    0    0    0     0   0    0
+          eth0:8734422   23456  832    7    0     0    0    0     1123     781    8    1    0     0   0    0
+        veth:1:       5       1    0    0    0     0   0    0        6       1    0    0    0     0   0    0
          short: 1 2 3
 
         """
@@ -73,7 +73,16 @@ enum KernelSamples {
 
         """
     static let osRelease = "PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\nVERSION_ID=\"12\"\n"
-    static let zoneinfo = "Node 0, zone      DMA\n  pages free     2816\n        min      10\n        low      100\nNode 0, zone   Normal\n        low      200\n        low      x\n"
+    static let zoneinfo = """
+        Node 0, zone      DMA
+          pages free     2816
+                min      10
+                low      100
+        Node 0, zone   Normal
+                low      200
+                low      x
+
+        """
     static let udev = "S:disk/by-label/root\nE:ID_FS_TYPE=ext4\nE:ID_FS_LABEL=root=1\nE:ID_FS_LABEL_ENC=root\n"
 
     static func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }

@@ -41,10 +41,13 @@ struct MountTests {
         #expect(try MountInfo.parse(Array("1 2 0:4 /sub /a rw - fuse.x src rw\n".utf8))[0].device == "/sub")
     }
 
-    @Test("a line without separator or with too few fields fails the file", arguments: [
-        "22 1 254:1 / / rw\n", "22 1 254:1 / - ext4 /dev/x rw\n", "22 1 254:1 / / rw - ext4\n", "22 1 254:1 / / rw - \n",
-        "\n", "22 1 254:1 / / rw - ext4 /dev/x rw\n\n22\n",
-    ])
+    @Test(
+        "a line without separator or with too few fields fails the file",
+        arguments: [
+            "22 1 254:1 / / rw\n", "22 1 254:1 / - ext4 /dev/x rw\n", "22 1 254:1 / / rw - ext4\n",
+            "22 1 254:1 / / rw - \n",
+            "\n", "22 1 254:1 / / rw - ext4 /dev/x rw\n\n22\n",
+        ])
     func malformedLines(_ text: String) {
         #expect(throws: ParseError.self) { try MountInfo.parse(Array(text.utf8)) }
     }
@@ -75,7 +78,10 @@ struct MountTests {
     @Test("HOST_MOUNT_PREFIX: asked below it, shown without it, dropped when both are listed")
     func mountPrefix() throws {
         let table = try ProcMounts.parse(
-            Array("a / ext4 rw 0 0\nb /data ext4 rw 0 0\nc /host/data ext4 rw 0 0\nd /hostfs ext4 rw 0 0\ne /host ext4 rw 0 0\n".utf8))
+            Array(
+                ("a / ext4 rw 0 0\nb /data ext4 rw 0 0\nc /host/data ext4 rw 0 0\n"
+                    + "d /hostfs ext4 rw 0 0\ne /host ext4 rw 0 0\n")
+                    .utf8))
         let selected = MountSelection(mountPoints: [], ignoredTypes: [], ignoredOptions: [])
             .select(table, mountPrefix: "/host")
         #expect(selected.map { text($0.statPath) } == ["/host/data", "/hostfs", "/host"])
@@ -101,9 +107,11 @@ struct MountTests {
         }
     }
 
-    @Test("paths are cleaned like a shell user would", arguments: [
-        ("/", "/"), ("//a//b/", "/a/b"), ("/a/../..", "/"), ("/./a/.", "/a"),
-    ])
+    @Test(
+        "paths are cleaned like a shell user would",
+        arguments: [
+            ("/", "/"), ("//a//b/", "/a/b"), ("/a/../..", "/"), ("/./a/.", "/a"),
+        ])
     func cleanPaths(_ path: String, _ expected: String) {
         #expect(text(MountSelection.clean(Array(path.utf8))) == expected)
     }

@@ -32,7 +32,8 @@ import Testing
     func manyBadLines() {
         var random = JitterSource(seed: 5)
         for _ in 0..<50 {
-            let bad = Set((0..<Int.random(in: 0...40, using: &random)).map { _ in Int.random(in: 0..<300, using: &random) })
+            let count = Int.random(in: 0...40, using: &random)
+            let bad = Set((0..<count).map { _ in Int.random(in: 0..<300, using: &random) })
             #expect(run(300, bad: bad).requests <= 600)
         }
         #expect(run(64, bad: Set(0..<64)).requests <= 128)
@@ -106,7 +107,8 @@ import Testing
     func deadLetters() {
         var letters = DeadLetters(bytesLimit: 1000)
         for sequence in 0..<100 {
-            letters.append(.init(line: [UInt8](repeating: 1, count: 30), reason: "r", sequence: UInt64(sequence), at: .zero))
+            let line = [UInt8](repeating: 1, count: 30)
+            letters.append(.init(line: line, reason: "r", sequence: UInt64(sequence), at: .zero))
         }
         #expect(letters.total == 100)
         #expect(letters.letters.count == 10)

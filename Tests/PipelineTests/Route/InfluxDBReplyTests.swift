@@ -10,7 +10,9 @@ import Testing
             now: Timestamp(nanoseconds: 784_111_777_000_000_000))
     }
 
-    private static func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .string(text))]).description }
+    private static func error(_ text: String) -> String {
+        JSONValue.object([JSONMember("error", .string(text))]).description
+    }
 
     static let rows: [(Int, String, Bool, DeliveryOutcome.Class)] = [
         (204, "", false, .delivered), (200, "", false, .delivered), (200, "<html>ok</html>", false, .delivered),
@@ -29,7 +31,8 @@ import Testing
         (404, error("retention policy not found: x"), false, .server),
         (500, error("write failed: hinted handoff queue not empty"), false, .delivered),
         (400, error("hinted handoff queue not empty"), false, .data),
-        (500, "", false, .server), (502, "", false, .server), (504, "<html>", false, .server), (599, "", false, .server),
+        (500, "", false, .server), (502, "", false, .server), (504, "<html>", false, .server),
+        (599, "", false, .server),
         (503, error("unknown error"), false, .throttled), (429, "", false, .throttled),
         (413, error("Request Entity Too Large"), false, .tooBig), (413, "<html>too large</html>", false, .tooBig),
         (401, error("authorization failed"), false, .configuration), (403, "", false, .configuration),

@@ -83,10 +83,13 @@ struct TickScheduleTests {
         }
     }
 
-    @Test("the default precision is the unit of the interval", arguments: [
-        (Duration.seconds(60), Duration.seconds(1)), (.milliseconds(1500), .seconds(1)), (.milliseconds(5), .milliseconds(1)),
-        (.microseconds(7), .microseconds(1)), (.nanoseconds(9), .nanoseconds(1)),
-    ])
+    @Test(
+        "the default precision is the unit of the interval",
+        arguments: [
+            (Duration.seconds(60), Duration.seconds(1)), (.milliseconds(1500), .seconds(1)),
+            (.milliseconds(5), .milliseconds(1)),
+            (.microseconds(7), .microseconds(1)), (.nanoseconds(9), .nanoseconds(1)),
+        ])
     func defaultPrecision(_ interval: Duration, _ precision: Duration) {
         #expect(TickSchedule.precision(configured: .zero, interval: interval) == precision)
         #expect(TickSchedule.precision(configured: .seconds(5), interval: interval) == .seconds(5))

@@ -1,0 +1,109 @@
+import Actors
+import Glibc
+import Pipeline
+import Testing
+
+@Suite("LinuxHost")
+struct LinuxHostTests {
+    private let host = LinuxHost(environment: [:], clock: ManualClock())
+
+    /// A folder of this test alone.
+    private func makeFolder() throws -> String {
+        var template = Array("/tmp/godwit-host-XXXXXX".utf8).map { CChar(bitPattern: $0) } + [0]
+        let made = mkdtemp(&template) != nil
+        try #require(made)
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func write(_ path: String, _ text: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        try #require(descriptor >= 0)
+        _ = Glibc.write(descriptor, text, text.utf8.count)
+        close(descriptor)
+    }
+
+    @Test("a kept file is read anew each time")
+    func keptFile() throws {
+        var buffer: [UInt8] = []
+        let file = HostFile(.proc, "self/stat", isSinglePiece: true)
+        try host.read(file, into: &buffer)
+        let first = buffer
+        for _ in 0..<1000 { _ = getpid() }
+        try host.read(file, into: &buffer)
+        #expect(first.prefix(4) == buffer.prefix(4))
+        #expect(!buffer.isEmpty)
+    }
+
+    @Test("a file in many pieces is read whole")
+    func longFile() throws {
+        let folder = try makeFolder()
+        let text = String(repeating: "0123456789abcdef", count: 10_000)
+        try write(folder + "/long", text)
+        let moved = LinuxHost(environment: ["HOST_PROC": folder], clock: ManualClock())
+        var buffer: [UInt8] = []
+        for isSinglePiece in [true, false] {
+            try moved.read(HostFile(.proc, "long", isSinglePiece: isSinglePiece), into: &buffer)
+            #expect(buffer == Array(text.utf8))
+        }
+        #expect(moved.isMoved(.proc) && !moved.isMoved(.sys))
+    }
+
+    @Test("a missing file is an error that names it")
+    func missingFile() {
+        var buffer: [UInt8] = [1]
+        let error = #expect(throws: HostError.self) { try host.read(HostFile(.proc, "no/such"), into: &buffer) }
+        #expect(error?.code == ENOENT)
+        #expect(error?.description == "open /proc/no/such: No such file or directory")
+        #expect(buffer.isEmpty)
+    }
+
+    @Test("a mount table on procfs says when it changed, a copy of one may always have")
+    func mountTableChanges() throws {
+        var buffer: [UInt8] = []
+        let file = HostFile(.proc, "self/mountinfo")
+        #expect(host.mayHaveChanged(file))
+        try host.read(file, into: &buffer)
+        _ = host.mayHaveChanged(file)
+        _ = host.mayHaveChanged(file)
+        let folder = try makeFolder()
+        try write(folder + "/mountinfo", "x")
+        let moved = LinuxHost(environment: ["HOST_PROC_MOUNTINFO": folder + "/mountinfo"], clock: ManualClock())
+        let copy = HostFile(.mountTable, "mountinfo")
+        try moved.read(copy, into: &buffer)
+        #expect(buffer == Array("x".utf8))
+        for _ in 0..<3 { #expect(moved.mayHaveChanged(copy)) }
+    }
+
+    @Test("the kernel answers for the file systems and interfaces of this machine")
+    func systemCalls() throws {
+        #expect(try host.usage(of: Array("/".utf8)).blocks > 0)
+        #expect(throws: HostError.self) { try host.usage(of: Array("/no/such".utf8)) }
+        let loopback = host.interfaceFlags(Array("lo".utf8))
+        #expect(loopback == nil || loopback?.isLoopback == true)
+        #expect(host.interfaceFlags(Array("no-such-if".utf8)) == nil)
+        #expect(host.interfaceFlags([UInt8](repeating: 0x61, count: 300)) == nil)
+        #expect(try host.figures().uptime > 0)
+        #expect(host.names(in: .proc, "self/fd").contains("0"))
+        #expect(host.names(in: .proc, "no/such").isEmpty)
+        #expect(host.linkTarget(.proc, "self") == "\(getpid())")
+        #expect(host.deviceNumber("null") == "1:3")
+        #expect(host.deviceNumber("no-such") == nil)
+        #expect(!host.kernel.machine.isEmpty && !host.kernel.release.isEmpty)
+    }
+
+    @Test("every input gathers on this machine without an error")
+    func everyInput() async throws {
+        let now = Instant(nanoseconds: 1_000_000_000_000)
+        for input in InputRegistry.all {
+            let collector = try input.make(OptionValues(input.spec.options), host)
+            var points = 0
+            for _ in 0..<2 {
+                let gather = await collector.gather(at: .zero, now: now, deadline: now + .seconds(10))
+                #expect(gather.errors.isEmpty, "\(input.spec.name): \(gather.errors)")
+                #expect(gather.samples.isComplete)
+                points += gather.samples.rows.count
+            }
+            #expect(points > 0 || input.spec.name == "cpu", "\(input.spec.name) gave nothing")
+        }
+    }
+}
