@@ -94,8 +94,8 @@ public struct SpillInspection: Sendable {
         return segment
     }
 
-    /// Calls `body` with every intact record of a stream, oldest first, until it returns false. With `reader`, only what
-    /// that reader has not got yet. Records that cannot be read are left out.
+    /// Calls `body` with every intact record of a stream, oldest first, until it returns false. With `reader`, only
+    /// what that reader has not got yet. Records that cannot be read are left out.
     public static func forEachRecord(
         directory: String, stream: String, pendingFor reader: String? = nil, disk: any Disk = LinuxDisk(),
         _ body: (StoredBatch) -> Bool
@@ -128,9 +128,9 @@ public struct SpillInspection: Sendable {
         }
     }
 
-    /// Gives up what is pending in a stream, of one reader or of all, counted as dropped by the operator; then removes the
-    /// segments that nobody needs. The caller holds the directory's `SpillLock`.
-    /// Returns the points dropped by reader. Errors: a cursor could not be written; nothing was removed then.
+    /// Gives up what is pending in a stream, of one reader or of all, counted as dropped by the operator; then removes
+    /// the segments that nobody needs. The caller holds the directory's `SpillLock`. Returns the points dropped by
+    /// reader. Errors: a cursor could not be written; nothing was removed then.
     public static func drop(
         directory: String, stream: String, reader: String?, now: Timestamp, disk: any Disk = LinuxDisk()
     ) throws(DiskError) -> [(reader: String, points: UInt64)] {

@@ -169,7 +169,9 @@ extension SpillLog {
         expire()
         guard !segments.isEmpty else { return }
         for _ in segments.indices {
-            guard let space = try? disk.space(folder), space.free < settings.freeFloor(total: space.total) else { return }
+            guard let space = try? disk.space(folder), space.free < settings.freeFloor(total: space.total) else {
+                return
+            }
             guard evictOldest(.diskFull, includingActive: false) else {
                 roll()
                 enterMemory(DiskError("keep the free space of", folder, DiskError.full))

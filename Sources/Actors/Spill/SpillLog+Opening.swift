@@ -2,8 +2,8 @@ import Pipeline
 
 /// Recovery: what is in the folder, and what of it can be trusted. Every verdict is counted; nothing here throws.
 extension SpillLog {
-    /// Reads the cursors, all segment headers, and the newest segment whole. Start and late recovery after a folder that
-    /// could not be opened.
+    /// Reads the cursors, all segment headers, and the newest segment whole. Start and late recovery after a folder
+    /// that could not be opened.
     func recover(configured: [String]) {
         let entries: [DiskEntry]
         do throws(DiskError) {
@@ -125,7 +125,8 @@ extension SpillLog {
         while let last = segments.indices.last {
             end = max(end, scan(last))
             guard segments[last].newest == nil else { break }
-            // Only a header: nothing is lost with it but its position, which is kept. The one before is the newest then.
+            // Only a header: nothing is lost with it but its position, which is kept. The one before is the newest
+            // then.
             release(segments[last].descriptor)
             try? disk.remove(folder + "/" + segments[last].name)
             segments.removeLast()

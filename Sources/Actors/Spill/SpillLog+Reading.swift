@@ -75,7 +75,8 @@ extension SpillLog {
     private func walk(
         _ key: String, _ lane: Lane, _ wanted: StreamSpan, _ segment: SegmentFile, _ descriptor: Int32
     ) -> Fetch {
-        let size = segment.isSealed || segment.descriptor == nil ? (try? disk.size(descriptor)) ?? segment.size : segment.size
+        let isGrowing = !segment.isSealed && segment.descriptor != nil
+        let size = isGrowing ? segment.size : (try? disk.size(descriptor)) ?? segment.size
         var window = FileWindow(disk, descriptor, size: size)
         var walker = SegmentWalker(segment.header)
         if let hint = readers[key]?.walk, hint.segment == segment.name, hint.walker.salt == segment.header.salt,

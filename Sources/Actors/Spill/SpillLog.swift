@@ -11,9 +11,10 @@ import Pipeline
 /// - Stops when `run` is cancelled: what is unacknowledged is on disk and synced when it returns.
 ///
 /// It promises: a batch leaves only when acknowledged or dropped with a counted reason; the balance of every reader is
-/// exact at every moment and across restarts. It refuses to: exit, wipe, follow links, or wait for the disk in `append`.
-/// Order of durability: data, then cursor, then removal of acknowledged segments. An evicted segment is removed first,
-/// since the disk may be too full for a cursor; should the cursor be lost then, the gap is counted once more at reading.
+/// exact at every moment and across restarts. It refuses to: exit, wipe, follow links, or wait for the disk in
+/// `append`. Order of durability: data, then cursor, then removal of acknowledged segments. An evicted segment is
+/// removed first, since the disk may be too full for a cursor; should the cursor be lost then, the gap is counted once
+/// more at reading.
 public actor SpillLog {
     public nonisolated let name: String
     let folder: String
@@ -229,7 +230,9 @@ public actor SpillLog {
         else { return }
         // Taken out while changed, so that nothing is copied.
         readers[key] = nil
-        for other in Lane.allCases where entry.outstanding[other]?.sequence == sequence { entry.outstanding[other] = nil }
+        for other in Lane.allCases where entry.outstanding[other]?.sequence == sequence {
+            entry.outstanding[other] = nil
+        }
         let taken = UInt64(clamping: delivered)
         entry.pending.acknowledge(
             lane.value.span, delivered: taken, rejected: UInt64(clamping: rejected), end: end)
@@ -240,7 +243,8 @@ public actor SpillLog {
     }
 
     /// The live batch could not be sent: everything pending beyond the frontier joins the backlog, and the live lane
-    /// goes on with what is sealed from now on. Without effect in strict order, and when the backlog has too many parts.
+    /// goes on with what is sealed from now on. Without effect in strict order, and when the backlog has too many
+    /// parts.
     public func demote(reader: String) {
         let key = SpillFiles.sanitised(reader)
         guard !settings.strictFIFO, readers[key]?.pending.demote(end: end) == true else { return }
@@ -305,45 +309,4 @@ public actor SpillLog {
             openWaiters = []
         }
     }
-}
-
-/// One reader inside the log.
-struct ReaderState {
-    var pending: PendingSet
-    /// What the cursor file says; nil when there is none.
-    var published: PendingSet?
-    var outstanding: [Lane: StoredBatch] = [:]
-    /// Where the backlog was read last: a hint that saves walking a segment from its start.
-    var walk: (segment: String, walker: SegmentWalker)?
-    /// A read failed once; the next failure skips.
-    var isRetrying = false
-    var waiters: [UInt64: AsyncStream<Void>.Continuation] = [:]
-
-    init(_ pending: PendingSet) { self.pending = pending }
-}
-
-/// One segment file of the stream.
-struct SegmentFile {
-    var name: String
-    var header: SegmentHeader
-    var size: Int
-    /// Behind its last record, where that is known without reading it.
-    var end: StreamPosition?
-    var newest: Timestamp?
-    /// Open to write (active), or still to be synced.
-    var descriptor: Int32?
-    var isDirty = false
-    /// Takes no more records.
-    var isSealed = false
-    /// Its sync failed: what memory no longer holds of it must be written anew.
-    var needsCopy = false
-    var opened = Instant.zero
-
-    var start: StreamPosition { header.start }
-}
-
-/// Any source of randomness behind one type, so that it can be passed on as `inout`.
-struct AnyGenerator: RandomNumberGenerator {
-    var base: any RandomNumberGenerator & Sendable
-    mutating func next() -> UInt64 { base.next() }
 }

@@ -108,9 +108,9 @@ struct SpillCheck: ParsableCommand {
             let dropped = balance.dropped.sorted { $0.key.rawValue < $1.key.rawValue }
                 .map { " \($0.key.rawValue)=\($0.value)" }.joined()
             lines.append(
-                "  output \(reader.name)\(cursor.pending.isPaused ? " (orphaned)" : ""): sealed \(balance.sealed) = delivered "
-                    + "\(balance.delivered) + rejected \(balance.rejected) + dropped \(balance.droppedTotal)\(dropped) + "
-                    + "pending \(balance.pending)")
+                "  output \(reader.name)\(cursor.pending.isPaused ? " (orphaned)" : ""): sealed \(balance.sealed) = "
+                    + "delivered \(balance.delivered) + rejected \(balance.rejected) + "
+                    + "dropped \(balance.droppedTotal)\(dropped) + pending \(balance.pending)")
         }
         for file in inspection.quarantined { lines.append("  quarantined \(file.name), \(file.size) bytes") }
         for file in inspection.unknownFiles { lines.append("  unknown file \(file)") }

@@ -87,7 +87,7 @@ extension Daemon {
             entry.retries = status.retries
             entry.sentBytes = status.bytes
             entry.lastDelivery = status.lastDelivery.map { max(.zero, clock.wall - $0) }
-            entry.failingAfter = output.flush.interval * 3 + .seconds(30)
+            entry.failingAfter = max(output.flush.interval * 3, .seconds(10))
             entry.droppedRecently = droppedRecently(output.id, entry.balance.droppedTotal)
             report.outputs.append(entry)
         }

@@ -1,10 +1,10 @@
 /// The file that remembers a reader: its whole `PendingSet`, in 1024 bytes.
 ///
 /// Shape (little-endian): `0` magic `GODWITC\n` · `8` version u16 = 1 · `10` length u16 = 1024 · `12` flags u32 (bit 0:
-/// paused) · `16` instance id (16) · `32` written, wall clock ns i64 · `40` base u64 · `48` frontier sequence u64 · `56`
-/// frontier points u64 · `64` delivered u64 · `72` rejected u64 · `80` dropped by reason, 12 × u64 · `176` range count u32 ·
-/// `180` zero u32 · `184` ranges, 24 × (first sequence, end sequence, first point, end point: u64) · `952` stream
-/// end sequence u64 · `960` stream end points u64 · `968` zero · `1020` CRC32C of 0..<1020.
+/// paused) · `16` instance id (16) · `32` written, wall clock ns i64 · `40` base u64 · `48` frontier sequence u64 ·
+/// `56` frontier points u64 · `64` delivered u64 · `72` rejected u64 · `80` dropped by reason, 12 × u64 · `176` range
+/// count u32 · `180` zero u32 · `184` ranges, 24 × (first sequence, end sequence, first point, end point: u64) · `952`
+/// stream end sequence u64 · `960` stream end points u64 · `968` zero · `1020` CRC32C of 0..<1020.
 /// Why: a whole state with one checksum cannot be half new; a missing, short or damaged file only costs duplicates. The
 /// stream's end at that moment makes a loss at the end of the data as countable as one in the middle.
 public struct Cursor: Sendable, Hashable {

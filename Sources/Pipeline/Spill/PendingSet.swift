@@ -1,8 +1,8 @@
 /// What one reader of a stream still has to send, and what became of the rest. A pure value: the spill log performs,
 /// this decides.
 ///
-/// Everything beyond `frontier` is pending (the live lane); below it at most a few `ranges` are (the replay lane, oldest
-/// first). A batch that failed live joins the ranges by `demote`.
+/// Everything beyond `frontier` is pending (the live lane); below it at most a few `ranges` are (the replay lane,
+/// oldest first). A batch that failed live joins the ranges by `demote`.
 ///
 /// Invariant, by construction: sealed == delivered + rejected + Σ dropped + pending, where sealed is what the stream
 /// sealed since `base`. Points leave the pending part only through `cut`, whose result is counted in the same step.

@@ -1,9 +1,9 @@
 /// The 48 bytes before the payload of a record.
 ///
-/// Shape (little-endian): `0` magic u32 0x4b424447 · `4` payload length u32, at most 4 MiB · `8` sequence u64 · `16` newest
-/// point time i64 ns · `24` point count u32 · `28` kind u8 (1 batch, 255 seal) · `29` codec u8 (0 none, 1 gzip) · `30` zero
-/// u16 · `32` points before it u64 · `40` CRC32C of the payload · `44` CRC32C of 0..<44. Both checksums start from the
-/// segment's salt. Payload and zero padding to a multiple of 8 follow.
+/// Shape (little-endian): `0` magic u32 0x4b424447 · `4` payload length u32, at most 4 MiB · `8` sequence u64 · `16`
+/// newest point time i64 ns · `24` point count u32 · `28` kind u8 (1 batch, 255 seal) · `29` codec u8 (0 none, 1 gzip)
+/// · `30` zero u16 · `32` points before it u64 · `40` CRC32C of the payload · `44` CRC32C of 0..<44. Both checksums
+/// start from the segment's salt. Payload and zero padding to a multiple of 8 follow.
 ///
 /// Why: the length has a checksum of its own, so a flipped payload bit costs one record and no garbage length is ever
 /// followed; points before the record make the points lost in any gap exact. A seal ends a rolled segment: its sequence
@@ -55,7 +55,9 @@ public struct RecordHeader: Sendable, Hashable {
 
     /// The header of the record for `batch`; nil when no record can hold it.
     public init?(_ batch: Batch, at start: StreamPosition, salt: UInt32) {
-        guard batch.payload.count <= Self.payloadLimit, let count = UInt32(exactly: batch.pointCount) else { return nil }
+        guard batch.payload.count <= Self.payloadLimit, let count = UInt32(exactly: batch.pointCount) else {
+            return nil
+        }
         self.init(
             payloadLength: batch.payload.count, start: start, newest: batch.newest, pointCount: count, kind: .batch,
             codec: batch.codec, payloadChecksum: CRC32C.checksum(batch.payload, seed: salt))

@@ -1,8 +1,8 @@
 /// The 64 bytes at the start of a segment file, format version 1.
 ///
-/// Shape (little-endian): `0` magic `GODWIT\x1a\n` · `8` version u16 · `10` header length u16 = 64 · `12` flags u32 = 0 ·
-/// `16` first sequence u64 · `24` created, wall clock ns i64 · `32` instance id (16) · `48` salt u32 · `52` points before
-/// the first record u64 · `60` CRC32C of 0..<60.
+/// Shape (little-endian): `0` magic `GODWIT\x1a\n` · `8` version u16 · `10` header length u16 = 64 · `12` flags u32 = 0
+/// · `16` first sequence u64 · `24` created, wall clock ns i64 · `32` instance id (16) · `48` salt u32 · `52` points
+/// before the first record u64 · `60` CRC32C of 0..<60.
 /// Why: the salt starts the checksums of all records, so bytes of an older file in a reused block never validate.
 public struct SegmentHeader: Sendable, Hashable {
     public static let length = 64

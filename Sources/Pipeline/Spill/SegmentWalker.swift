@@ -26,9 +26,9 @@ public struct ArraySegment: SegmentBytes {
 
 /// Goes through a segment record by record. It is the one place that decides what on disk is a record.
 ///
-/// At an 8 byte boundary a header is accepted when magic, header checksum, length limit and a growing sequence all hold.
-/// A payload that runs past the end is a torn tail; one whose checksum fails is reported and stepped over; after a bad
-/// header the walk goes on at the next 8 byte boundary that holds a good one.
+/// At an 8 byte boundary a header is accepted when magic, header checksum, length limit and a growing sequence all
+/// hold. A payload that runs past the end is a torn tail; one whose checksum fails is reported and stepped over; after
+/// a bad header the walk goes on at the next 8 byte boundary that holds a good one.
 /// Bounds: memory is what the source keeps; no input makes it trap, loop or go back.
 public struct SegmentWalker: Sendable {
     public enum Step: Sendable, Hashable {

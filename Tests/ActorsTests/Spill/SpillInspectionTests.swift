@@ -129,7 +129,9 @@ struct SpillDirectory {
         let record = RecordHeader(batch, at: header.start, salt: header.salt)
         let hex = (header.bytes + (record?.bytes(salt: header.salt) ?? []))
             .map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
-        let lines = stride(from: 0, to: hex.count, by: 16).map { hex[$0..<min(hex.count, $0 + 16)].joined(separator: " ") }
+        let lines = stride(from: 0, to: hex.count, by: 16).map {
+            hex[$0..<min(hex.count, $0 + 16)].joined(separator: " ")
+        }
         let document = (try? LinuxDisk().contents(Self.documentPath, limit: 1 << 20)) ?? []
         let text = String(decoding: document, as: UTF8.self)
         for line in lines { #expect(text.contains(line), "missing in docs/spill-format.md: \(line)") }

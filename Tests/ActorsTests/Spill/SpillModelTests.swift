@@ -21,8 +21,14 @@ import Testing
         for seed in first..<(first + (Self.environment("GODWIT_MODEL_ROUNDS") ?? 300)) { await Self.round(seed) }
     }
 
-    /// Found by earlier runs.
-    @Test("seeds that once failed", arguments: [1, 2, 3] as [UInt64])
+    /// Found by earlier runs: a write error taken for a failed sync, a copy renamed before its sync, a segment that held
+    /// records beyond the next one, a file replaced by one of its own name.
+    static let failedOnce: [UInt64] = [
+        419_526_220_223, 419_526_222_015, 419_526_222_387, 419_526_220_211, 487_235_380_104, 433_987_953_561,
+        433_987_954_100, 969_062_225_552, 969_062_225_672, 1_007_784_796_302, 1_007_784_796_387,
+    ]
+
+    @Test("seeds that once failed", arguments: SpillModelTests.failedOnce)
     func regressions(_ seed: UInt64) async { await Self.round(seed) }
 
     static func round(_ seed: UInt64) async {
@@ -133,7 +139,9 @@ private struct ModelRun {
     }
 
     private mutating func send(_ lane: Lane) async {
-        guard let reader = readers.randomElement(using: &random), let stored = await log.peek(reader, lane) else { return }
+        guard let reader = readers.randomElement(using: &random), let stored = await log.peek(reader, lane) else {
+            return
+        }
         accept(stored, reader)
         if Int.random(in: 0..<4, using: &random) > 0 {
             let rejected = Int.random(in: 0...stored.batch.pointCount, using: &random)
@@ -152,8 +160,8 @@ private struct ModelRun {
         arrived[reader]?.insert(number)
     }
 
-    /// After a kill what was in a file must be there, after a power cut what was synced; the rest is excused. So is what
-    /// the dying log had given up and counted: its counters may die with it.
+    /// After a kill what was in a file must be there, after a power cut what was synced; the rest is excused. So is
+    /// what the dying log had given up and counted: its counters may die with it.
     private mutating func crash(power: Bool) async {
         for reader in readers {
             var gone: UInt64 = 0
@@ -202,7 +210,7 @@ private struct ModelRun {
             let points = lost.reduce(UInt64(0)) { $0 + UInt64(1 + $1 % 7) }
             #expect(
                 points <= balance.droppedTotal,
-                "\(place): batches \(lost) never arrived at \(reader), \(balance), actions \(trace.joined(separator: " "))")
+                "\(place): \(lost) never arrived at \(reader), \(balance), actions \(trace.joined(separator: " "))")
         }
         let fresh = sealed.count
         await append()

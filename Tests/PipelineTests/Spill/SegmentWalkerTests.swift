@@ -106,7 +106,8 @@ struct ThreeRecords {
     func olderGeneration() {
         let older = ThreeRecords(salt: 0x9999)
         for record in 0...3 {
-            let mixed = Array(three.bytes.prefix(three.offsets[record])) + older.bytes.suffix(from: older.offsets[record])
+            let mixed =
+                Array(three.bytes.prefix(three.offsets[record])) + older.bytes.suffix(from: older.offsets[record])
             #expect(ThreeRecords.intact(mixed) == (0..<record).map { UInt64($0) + 7 })
         }
     }
