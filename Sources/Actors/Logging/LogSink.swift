@@ -76,7 +76,10 @@ public final class LogSink: Sendable {
     /// The backend of a logger, for `LoggingSystem.bootstrap`.
     public func backend(_ label: String) -> any LogHandler { LogBackend(label: label, sink: self) }
 
-    func write(label: String, level: Logger.Level, message: String, metadata: Logger.Metadata) {
+    /// Writes one line, unless it repeats; `descriptor` is the test's, nil the configured one.
+    func write(
+        label: String, level: Logger.Level, message: String, metadata: Logger.Metadata, to descriptor: Int32? = nil
+    ) {
         let now = KernelClock.monotonic()
         let line: (text: String, descriptor: Int32)? = state.withLock { state in
             guard !state.isQuiet || level >= .critical else { return nil }
@@ -88,7 +91,7 @@ public final class LogSink: Sendable {
                 case .text: LogSink.text(label, level, message, metadata, journal: state.toJournal)
                 case .structured: LogSink.json(label, level, message, metadata)
                 }
-            return (text, state.descriptor)
+            return (text, descriptor ?? state.descriptor)
         }
         guard var line else { return }
         line.text.withUTF8 { bytes in

@@ -1,0 +1,163 @@
+import Pipeline
+import Synchronization
+import Testing
+
+@testable import Actors
+
+/// A sink that remembers what it was given.
+private final class RecordingSink: BatchSink {
+    private let state = Mutex<[Batch]>([])
+    var batches: [Batch] { state.withLock { $0 } }
+    func append(_ batch: Batch) async { state.withLock { $0.append(batch) } }
+
+    var lines: [String] {
+        batches.flatMap { batch in
+            let bytes = batch.codec == .gzip ? (try? Gzip.inflate(batch.payload, limit: 1 << 20)) ?? [] : batch.payload
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+    }
+}
+
+@Suite("Batcher")
+struct BatcherTests {
+    private static let schema = Schema([.uint("value")])
+
+    private func set(_ count: Int, from first: Int = 0) -> SampleSet {
+        var set = SampleSet()
+        let series = Series("m")
+        for index in first..<(first + count) {
+            set.append(series, BatcherTests.schema, at: Timestamp(nanoseconds: Int64(index)))
+            set.uint(UInt64(index))
+        }
+        return set
+    }
+
+    private func plan(_ sink: RecordingSink, name: String = "default", codec: PayloadCodec = .identity, points: Int = 100)
+        -> StreamPlan
+    {
+        let transform = MetricTransform(MetricOptions(), globalTags: [], stage: .input)
+        return StreamPlan(
+            name: name, sink: sink, codec: codec, options: .init(), limits: BatchLimits(points: points),
+            rules: ["in": InputRules(transforms: [transform], precision: .zero)])
+    }
+
+    private func flush(_ seconds: Int64 = 10) -> TickSchedule {
+        TickSchedule(interval: .seconds(seconds), roundInterval: true, offset: Batcher.flushLinger, jitter: .zero)
+    }
+
+    /// Runs a batcher around `body`, then stops it and waits for its end.
+    private func running(
+        _ plans: [StreamPlan], channel: SampleChannel, clock: ManualClock, taps: Taps = Taps(),
+        _ body: (Batcher) async -> Void
+    ) async {
+        let batcher = Batcher(channel: channel, streams: plans, flush: flush(), taps: taps, clock: clock)
+        let isReady = Counter()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await batcher.run { isReady.increment() } }
+            await eventually("the batcher opens its channel") { isReady.value == 1 }
+            await body(batcher)
+            group.cancelAll()
+        }
+    }
+
+    @Test("the flush tick seals what is open, a little after the collection tick")
+    func flushes() async {
+        let (sink, channel, clock) = (RecordingSink(), SampleChannel(), ManualClock())
+        await running([plan(sink)], channel: channel, clock: clock) { batcher in
+            channel.send(.samples(input: "in", set(3)))
+            await eventually("the points arrive") { await batcher.status().openPoints == 3 }
+            #expect(sink.batches.isEmpty)
+            await eventually("the flush sleeps") { clock.sleeperCount == 1 }
+            #expect((clock.wall + (clock.deadlines[0] - clock.now)).nanoseconds % 10_000_000_000 == 20_000_000)
+            clock.advance(by: .seconds(11))
+            await eventually("the batch is sealed") { sink.batches.count == 1 }
+            #expect(sink.batches.first?.pointCount == 3)
+        }
+    }
+
+    @Test("a full batch is sealed at once and every point is in exactly one")
+    func sealsFull() async {
+        let (sink, channel, clock) = (RecordingSink(), SampleChannel(), ManualClock())
+        await running([plan(sink, points: 100)], channel: channel, clock: clock) { batcher in
+            for part in 0..<5 { channel.send(.samples(input: "in", set(90, from: part * 90))) }
+            await eventually("all arrive") { await batcher.status().receivedPoints == 450 }
+        }
+        #expect(sink.batches.map(\.pointCount) == [100, 100, 100, 100, 50])
+        #expect(sink.lines == (0..<450).map { "m value=\($0)i \($0)" })
+    }
+
+    @Test("a stop seals and hands over what is open and what waits in the channel")
+    func stopSeals() async {
+        let (sink, channel, clock) = (RecordingSink(), SampleChannel(), ManualClock())
+        await running([plan(sink, codec: .gzip)], channel: channel, clock: clock) { _ in
+            for part in 0..<7 { channel.send(.samples(input: "in", set(2, from: part * 2))) }
+        }
+        #expect(sink.lines.count == 14)
+        #expect(sink.batches.allSatisfy { $0.codec == .gzip })
+    }
+
+    @Test("each stream gets every point, in its own encoding")
+    func severalStreams() async {
+        let (plain, packed, channel) = (RecordingSink(), RecordingSink(), SampleChannel())
+        let plans = [plan(plain), plan(packed, name: "own", codec: .gzip, points: 2)]
+        await running(plans, channel: channel, clock: ManualClock()) { batcher in
+            channel.send(.samples(input: "in", set(5)))
+            await eventually("it arrives") { await batcher.status().receivedPoints == 5 }
+        }
+        #expect(plain.lines == packed.lines)
+        #expect(plain.batches.count == 1)
+        #expect(packed.batches.map(\.pointCount) == [2, 2, 1])
+    }
+
+    @Test("a new configuration seals under the old rules first and loses nothing")
+    func reconfigures() async {
+        let (before, after, channel) = (RecordingSink(), RecordingSink(), SampleChannel())
+        await running([plan(before)], channel: channel, clock: ManualClock()) { batcher in
+            channel.send(.samples(input: "in", set(3)))
+            await eventually("it arrives") { await batcher.status().receivedPoints == 3 }
+            await batcher.configure(streams: [plan(after)], flush: flush(5))
+            channel.send(.samples(input: "in", set(4, from: 3)))
+            await eventually("it arrives") { await batcher.status().receivedPoints == 7 }
+        }
+        #expect(before.lines.count == 3)
+        #expect(after.lines.count == 4)
+    }
+
+    @Test("what is sent while nobody listens, or evicted from a full channel, is counted")
+    func countsDrops() async {
+        let channel = SampleChannel()
+        channel.send(.samples(input: "in", set(3)))
+        #expect(channel.droppedPoints == 3)
+        let stream = channel.open()
+        for _ in 0..<(SampleChannel.capacity + 10) { channel.send(.samples(input: "in", set(2))) }
+        #expect(channel.droppedPoints == 3 + 20)
+        channel.close()
+        var received = 0
+        for await _ in stream { received += 1 }
+        #expect(received == SampleChannel.capacity)
+    }
+
+    @Test("a tap gets the lines of its pattern; one that does not read loses lines and is told so")
+    func taps() async throws {
+        let (sink, channel, taps) = (RecordingSink(), SampleChannel(), Taps())
+        let matching = taps.subscribe(try Glob("m*"))
+        let other = taps.subscribe(try Glob("x*"))
+        let total = Taps.capacity + 500
+        await running([plan(sink)], channel: channel, clock: ManualClock(), taps: taps) { batcher in
+            for part in 0..<total {
+                channel.send(.samples(input: "in", set(1, from: part)))
+                await eventually("it arrives") { await batcher.status().receivedPoints == UInt64(part + 1) }
+            }
+        }
+        var iterator = matching.makeAsyncIterator()
+        #expect(await iterator.next().map { String(decoding: $0.bytes, as: UTF8.self) } == "m value=500i 500\n")
+        var (lost, received) = (UInt64(0), 1)
+        while received < Taps.capacity, let line = await iterator.next() {
+            received += 1
+            lost += line.lostBefore
+        }
+        #expect(received == Taps.capacity)
+        #expect(lost > 0)
+        withExtendedLifetime(other) {}
+    }
+}

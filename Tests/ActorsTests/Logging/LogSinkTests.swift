@@ -1,0 +1,75 @@
+import Glibc
+import Logging
+import Pipeline
+import Testing
+
+@testable import Actors
+
+@Suite("Log sink")
+struct LogSinkTests {
+    private func lines(json: Bool = false, debug: Bool = false, _ body: (LogSink) -> Void) -> [String] {
+        let place = TemporaryDirectory()
+        let path = place.path + "/log"
+        let sink = LogSink(journal: false)
+        let agent = AgentConfig(
+            OptionValues(
+                SectionSpecs.agent,
+                set: [
+                    "logfile": .string(path), "logformat": .string(json ? "structured" : "text"), "debug": .bool(debug),
+                ]))
+        #expect(sink.configure(agent, reopen: true))
+        body(sink)
+        return String(decoding: SmallFile.read(path, limit: 1 << 20), as: UTF8.self)
+            .split(separator: "\n").map(String.init)
+    }
+
+    @Test("text lines carry time, level, label, message and sorted key=value pairs")
+    func text() {
+        let lines = lines { $0.logger("input").error("read failed", metadata: ["path": "/proc/x", "a": "two words"]) }
+        #expect(lines.count == 1)
+        #expect(lines[0].hasSuffix("ERROR input: read failed a=\"two words\" path=/proc/x"))
+    }
+
+    @Test("structured lines are one JSON object each")
+    func structured() throws {
+        let lines = lines(json: true) { $0.logger("input").warning("odd \"name\"\n", metadata: ["n": "1"]) }
+        let value = try JSONValue.parse(lines[0])
+        #expect(value["level"]?.string == "warning")
+        #expect(value["msg"]?.string == "odd \"name\"\n")
+        #expect(value["n"]?.string == "1")
+    }
+
+    @Test("a hostile name cannot forge a line")
+    func hostile() {
+        let lines = lines { $0.logger("input").error("mount /a\n<3>forged: line", metadata: ["m": "x\ny"]) }
+        #expect(lines.count == 1)
+    }
+
+    @Test("levels below the configured one are not written")
+    func levels() {
+        #expect(lines { $0.logger("x").debug("no") }.isEmpty)
+        #expect(lines(debug: true) { $0.logger("x").debug("yes") }.count == 1)
+    }
+
+    @Test("a repeated line is held back, another one is not")
+    func repeats() {
+        let lines = lines { sink in
+            for _ in 0..<100 { sink.logger("output").warning("delivery failed", metadata: ["reason": "refused"]) }
+            sink.logger("output").warning("something else")
+        }
+        #expect(lines.count == 2)
+    }
+
+    @Test("the journal gets the level as a prefix")
+    func journal() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        let sink = LogSink(journal: true)
+        sink.write(label: "x", level: .error, message: "m", metadata: [:], to: ends[1])
+        close(ends[1])
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let count = read(ends[0], &bytes, bytes.count)
+        close(ends[0])
+        #expect(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self) == "<3>x: m\n")
+    }
+}
