@@ -1,4 +1,5 @@
 import Glibc
+import Pipeline
 
 /// Where the daemon keeps its things, by the rules of systemd, the file hierarchy and XDG, in this order.
 enum Paths {
@@ -10,11 +11,21 @@ enum Paths {
         return (variable("HOME") ?? "/var/tmp") + "/.local/state/godwit"
     }
 
-    /// `$RUNTIME_DIRECTORY/godwit.sock`; `/run/godwit/godwit.sock` for root; `godwit.sock` in the state directory.
-    static var statusSocket: String {
-        if let given = variable("RUNTIME_DIRECTORY") { return String(given.split(separator: ":").first ?? "") + "/godwit.sock" }
+    /// `state_directory` of `[agent]`, else `stateDirectory`.
+    static func stateDirectory(_ config: Config?) -> String {
+        if let given = config?.agent.stateDirectory, !given.isEmpty { return given }
+        return stateDirectory
+    }
+
+    /// `socket` of `[status]`; `$RUNTIME_DIRECTORY/godwit.sock`; `/run/godwit/godwit.sock` for root; `godwit.sock` in the
+    /// state directory. Without a configuration: where a daemon listens whose configuration names no place.
+    static func statusSocket(_ config: Config?) -> String {
+        if let given = config?.status.socket, !given.isEmpty { return given }
+        if let given = variable("RUNTIME_DIRECTORY") {
+            return String(given.split(separator: ":").first ?? "") + "/godwit.sock"
+        }
         if geteuid() == 0 { return "/run/godwit/godwit.sock" }
-        return stateDirectory + "/godwit.sock"
+        return stateDirectory(config) + "/godwit.sock"
     }
 
     /// The file that is read when none is named: `/etc/godwit/config.toml`, else `config.toml` here.

@@ -2,9 +2,6 @@ import ArgumentParser
 import CLinux
 import Glibc
 
-/// Where the daemon of this host listens, unless its configuration says otherwise.
-func defaultSocketPath() -> String { Paths.statusSocket }
-
 /// Why the daemon gave no answer, with what to do about it and the exit code.
 struct StatusClientError: Error, CustomStringConvertible {
     var description: String

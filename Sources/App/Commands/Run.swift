@@ -39,7 +39,7 @@ struct Run: ParsableCommand {
             complain("agent.logfile: cannot write \(config.agent.logFile): \(String(cString: strerror(errno)))")
             throw ExitStatus.cannotCreate
         }
-        let state = config.agent.stateDirectory.isEmpty ? Paths.stateDirectory : config.agent.stateDirectory
+        let state = Paths.stateDirectory(config)
         let spillRoot = config.spill.directory.isEmpty ? state + "/spill" : config.spill.directory
         for directory in [state, spillRoot] where !Paths.makeDirectory(directory) {
             complain("cannot write to \(directory): \(String(cString: strerror(errno)))")
@@ -75,7 +75,8 @@ struct Run: ParsableCommand {
             let wiring = Wiring(
                 loops: Wiring.Loops(
                     main: loop, io: io, disk: WorkLoop(name: "godwit-disk"), sync: WorkLoop(name: "godwit-sync")),
-                log: log, host: LinuxHost(environment: ConfigFile.environment, clock: loop), http: CurlMulti(loop: io), spillRoot: spillRoot, stateDirectory: state,
+                log: log, host: LinuxHost(environment: ConfigFile.environment, clock: loop), http: CurlMulti(loop: io),
+                spillRoot: spillRoot, stateDirectory: state,
                 crashes: CrashRecord(
                     directory: state, names: config.inputs.map(\.id), version: Version.current, now: loop.wall))
             for (name, verdict) in wiring.crashes.verdicts {

@@ -46,7 +46,7 @@ struct SpillPlace: ParsableArguments {
 /// The spill directory of a configuration; nil when that cannot be read.
 func spillDirectory(config: ConfigOptions) -> String? {
     guard let config = config.load(allowsNoOutputs: true).config else { return nil }
-    let state = config.agent.stateDirectory.isEmpty ? Paths.stateDirectory : config.agent.stateDirectory
+    let state = Paths.stateDirectory(config)
     return config.spill.directory.isEmpty ? state + "/spill" : config.spill.directory
 }
 

@@ -1,11 +1,30 @@
 import ArgumentParser
+import Pipeline
 
 /// The option that all commands have that talk to the daemon.
 struct SocketOption: ParsableArguments {
-    @Option(help: "The daemon's status socket. Default: where a daemon of this user would listen.")
+    @Option(help: "The daemon's status socket (default: where a daemon with this configuration listens).")
     var socket: String?
 
-    var client: StatusClient { StatusClient(path: socket ?? defaultSocketPath()) }
+    @Option(help: "The daemon's configuration file (default: /etc/godwit/config.toml, else config.toml here).")
+    var config: String?
+
+    var client: StatusClient {
+        get throws { StatusClient(path: try path(main: Paths.configFile)) }
+    }
+
+    /// `main` is the configuration that counts when none is named; what is wrong in it must not keep anybody from
+    /// asking the daemon, so then the usual place does.
+    /// Errors: exit code 78 when the configuration that `--config` names has errors.
+    func path(main: String) throws -> String {
+        if let socket { return socket }
+        let decoder = ConfigDecoder(
+            inputs: KnownPlugins.inputs, outputs: KnownPlugins.outputs, skipsUnknown: true, allowsNoOutputs: true)
+        let report = ConfigFile.load(ConfigPaths(file: config), decoder: decoder, main: main)
+        guard let config, report.config == nil else { return Paths.statusSocket(report.config) }
+        complain("\(config) has errors (see: godwit check); name the daemon's socket with --socket")
+        throw ExitStatus.configuration
+    }
 }
 
 /// Runs what talks to the daemon; its error goes to standard error and becomes the exit code.

@@ -17,21 +17,22 @@ struct Top: ParsableCommand {
 
     func run() throws {
         try talking {
-            let first = try page(LiveScreen.size)
+            let client = try target.client
+            let first = try page(client, LiveScreen.size)
             guard isatty(1) == 1 else { return _ = emit(first) }
             let screen = LiveScreen(takesKeys: true)
             defer { screen.restore() }
             screen.show(first)
             while screen.wait(seconds: interval) {
-                do { screen.show(try page(LiveScreen.size)) } catch let error as StatusClientError {
+                do { screen.show(try page(client, LiveScreen.size)) } catch let error as StatusClientError {
                     screen.show("\(error.description)\ntrying again\n")
                 }
             }
         }
     }
 
-    private func page(_ size: (width: Int, height: Int)) throws -> String {
-        let reply = try target.client.request("GET", "/top?width=\(size.width)&height=\(size.height)", seconds: 5)
+    private func page(_ client: StatusClient, _ size: (width: Int, height: Int)) throws -> String {
+        let reply = try client.request("GET", "/top?width=\(size.width)&height=\(size.height)", seconds: 5)
         guard reply.status == 200 else {
             throw StatusClientError(description: reply.body, exitCode: ExitStatus.unavailable)
         }

@@ -12,6 +12,12 @@ struct ConfigPaths: Sendable, Hashable {
         self.file = file
         self.directories = directories
     }
+
+    /// What is read, in order; the default file only when nothing is named.
+    var all: [String] {
+        if let file { return [file] + directories }
+        return directories.isEmpty ? [Paths.configFile] : directories
+    }
 }
 
 /// Reads the configuration: files → trees → one tree → environment variables put in → checked `Config`.

@@ -19,6 +19,12 @@ struct ConfigOptions: ParsableArguments {
         let decoder = ConfigDecoder(
             inputs: KnownPlugins.inputs, outputs: KnownPlugins.outputs, skipsUnknown: skipUnknown,
             allowsNoOutputs: allowsNoOutputs)
-        return ConfigFile.load(ConfigPaths(file: config, directories: configDirectory), decoder: decoder)
+        return ConfigFile.load(ConfigPaths(self), decoder: decoder)
+    }
+}
+
+extension ConfigPaths {
+    init(_ options: ConfigOptions) {
+        self.init(file: options.config, directories: options.configDirectory)
     }
 }

@@ -12,7 +12,7 @@ extension Daemon {
         report.hostname = NodeName.current
         report.started = started.wall
         report.uptime = clock.now - started.now
-        report.config.paths = [options.config ?? Paths.configFile] + options.configDirectory
+        report.config.paths = ConfigPaths(options).all
         report.config.hash = config.fingerprint
         report.config.lastReload = lastReload
         if let tree { report.tree = await tree.root.snapshot() }

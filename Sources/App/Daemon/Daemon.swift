@@ -182,7 +182,7 @@ actor Daemon {
         }
     }
 
-    var socketPath: String { config.status.socket.isEmpty ? Paths.statusSocket : config.status.socket }
+    var socketPath: String { Paths.statusSocket(config) }
 
     /// Feeds systemd's watchdog, but only while batches are sealed and taken by the spill: a process that lives and does
     /// nothing is restarted.

@@ -5,16 +5,16 @@ public enum LiveView {
     public static let heights = 4...200
 
     /// Shape: at most `height` lines of at most `width` characters, each with LF. The head line is always there; then
-    /// health, values, inputs and outputs as far as they fit.
+    /// health, outputs, inputs and the latest values as far as they fit.
     public static func page(_ report: StatusReport, width: Int, height: Int) -> String {
         let width = min(max(width, widths.lowerBound), widths.upperBound)
         let height = min(max(height, heights.lowerBound), heights.upperBound)
         var lines = [head(report)]
         lines += report.health.reasons.map { "  \($0.state.rawValue): \(Readable.line($0.text))" }.prefix(3)
-        lines += [""] + deliveries(report)
+        lines += [""] + deliveries(report, width: width)
         lines += [""] + inputs(report.inputs)
         let room = height - lines.count - 1
-        if room > 1 { lines += [""] + values(report.headlines, room: room) }
+        if room > 1 { lines += [""] + values(report.headlines, room: room, width: width) }
         return lines.prefix(height).map { fit($0, width) + "\n" }.joined()
     }
 
@@ -24,7 +24,7 @@ public enum LiveView {
             + "  cpu \(Readable.decimal(report.process.cpuSeconds, places: 1)) s"
     }
 
-    private static func deliveries(_ report: StatusReport) -> [String] {
+    private static func deliveries(_ report: StatusReport, width: Int) -> [String] {
         var table = TextTable([
             ("output", .left), ("route", .left), ("delivered", .right), ("pending", .right), ("dropped", .right),
             ("last", .right),
@@ -35,7 +35,7 @@ public enum LiveView {
                 Readable.count(output.balance.pending), Readable.count(output.balance.droppedTotal),
                 StatusText.ago(output.lastDelivery))
         }
-        return table.isEmpty ? ["no outputs"] : table.lines(indent: "")
+        return table.isEmpty ? ["no outputs"] : table.lines(indent: "", width: width)
     }
 
     private static func inputs(_ inputs: [StatusReport.Input]) -> [String] {
@@ -51,14 +51,22 @@ public enum LiveView {
         return table.isEmpty ? ["no inputs"] : table.lines(indent: "")
     }
 
-    private static func values(_ headlines: [StatusReport.Headline], room: Int) -> [String] {
-        var table = TextTable([("metric", .left), ("tags", .left), ("values", .left)])
-        for headline in headlines.prefix(room) {
-            let fields = headline.fields.sorted { $0.key < $1.key }
-                .map { "\($0.key)=\(Readable.decimal($0.value, places: 2))" }.joined(separator: " ")
-            table.add(headline.name, headline.tags, fields)
+    /// A row for each series under a head line for each name. All share their columns, so that numbers stand below
+    /// numbers.
+    private static func values(_ headlines: [StatusReport.Headline], room: Int, width: Int) -> [String] {
+        guard let first = headlines.first else { return [] }
+        let count = headlines.map(\.fields.count).max() ?? 0
+        let titles = first.fields.map(\.name) + Array(repeating: "", count: count - first.fields.count)
+        var table = TextTable([(first.name, .left)] + titles.map { ($0, .right) })
+        var name = first.name
+        for headline in headlines {
+            if headline.name != name {
+                name = headline.name
+                table.add([name] + headline.fields.map(\.name))
+            }
+            table.add(["  " + headline.series] + headline.fields.map(\.text))
         }
-        return table.isEmpty ? [] : table.lines(indent: "")
+        return Array(table.lines(indent: "", width: width).prefix(room))
     }
 
     private static func fit(_ line: String, _ width: Int) -> String {

@@ -127,16 +127,28 @@ public struct StatusReport: Sendable, Hashable {
         public init() {}
     }
 
-    /// The latest value of one series.
+    /// The latest values of one series, for the live page.
     public struct Headline: Sendable, Hashable {
-        public var name: String
-        /// `key=value` pairs in order, joined by commas; empty without tags.
-        public var tags: String
-        public var fields: [String: Double]
+        public struct Field: Sendable, Hashable {
+            public var name: String
+            /// The value for people, with its unit.
+            public var text: String
 
-        public init(name: String, tags: String, fields: [String: Double]) {
+            public init(_ name: String, _ text: String) {
+                self.name = name
+                self.text = text
+            }
+        }
+
+        public var name: String
+        /// The value of the tag that tells the series of this name apart; empty when there is only one.
+        public var series: String
+        /// In the order in which they are shown; the same names for all series of a name.
+        public var fields: [Field]
+
+        public init(name: String, series: String, fields: [Field]) {
             self.name = name
-            self.tags = tags
+            self.series = series
             self.fields = fields
         }
     }

@@ -110,7 +110,7 @@ struct LiveViewTests {
     func fits(width: Int, height: Int) {
         var report = sample()
         report.headlines = (0..<300).map {
-            StatusReport.Headline(name: "cpu", tags: "cpu=cpu\($0)", fields: ["usage_idle": 99.5])
+            StatusReport.Headline(name: "cpu", series: "cpu\($0)", fields: [.init("usage_idle", "99.50")])
         }
         report.assessHealth()
         let page = LiveView.page(report, width: width, height: height)
@@ -118,6 +118,26 @@ struct LiveViewTests {
         #expect(lines.count <= min(max(height, 4), 200))
         #expect(lines.allSatisfy { $0.count <= min(max(width, 20), 500) })
         #expect(page.unicodeScalars.allSatisfy { $0.value >= 0x20 || $0 == "\n" })
+    }
+
+    @Test("at 80 columns every value is seen, however long the names of the series are")
+    func valuesAreSeen() {
+        var report = sample()
+        let path = "/var/lib/" + String(repeating: "long", count: 40)
+        report.headlines = [
+            StatusReport.Headline(
+                name: "cpu", series: "cpu-total",
+                fields: [
+                    .init("usage_user", "1.25"), .init("usage_system", "0.50"), .init("usage_iowait", "0.00"),
+                    .init("usage_idle", "98.25"),
+                ]),
+            StatusReport.Headline(
+                name: "disk", series: path, fields: [.init("used_percent", "12.34"), .init("free", "81.7 GiB")]),
+        ]
+        let page = LiveView.page(report, width: 80, height: 40)
+        for part in ["usage_idle", "98.25", "used_percent", "12.34", "81.7 GiB", "/var/lib/longlong"] {
+            #expect(page.contains(part), "\(part)\n\(page)")
+        }
     }
 }
 
