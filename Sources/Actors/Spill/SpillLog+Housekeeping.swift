@@ -45,6 +45,12 @@ extension SpillLog {
         for reader in readers.keys { wake(reader) }
     }
 
+    /// Writes and syncs all there is, and publishes the cursors: for a process that is about to end at once.
+    public func settle() async {
+        writePending()
+        await commit()
+    }
+
     // MARK: Commit
 
     /// Syncs what is written, publishes the cursors of the same moment, removes what they acknowledge. True when all of

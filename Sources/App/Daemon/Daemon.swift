@@ -62,13 +62,32 @@ actor Daemon {
 
     /// Runs until a signal ends it. Returns the exit status.
     func run(signals: AsyncStream<Signals.Event>, liveView: Bool) async -> Int32 {
+        let (stops, requestStop) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let (reloads, requestReload) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        return await withTaskGroup(of: Int32?.self) { group in
+            group.addTask { await self.obey(signals, requestStop, requestReload) }
+            group.addTask { await self.runTree(stops: stops, reloads: reloads, liveView: liveView) }
+            defer { group.cancelAll() }
+            while let ended = await group.next() {
+                if let ended { return ended }
+            }
+            return 0
+        }
+    }
+
+    /// The tree and what goes with it, until a stop is asked for or the tree gives up. Returns the exit status.
+    private func runTree(stops: AsyncStream<Void>, reloads: AsyncStream<Void>, liveView: Bool) async -> Int32 {
         let tree = makeTree()
         self.tree = tree
         let (ready, settled) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let outcome = await withTaskGroup(of: Int32?.self) { group in
+        let status = await withTaskGroup(of: Int32?.self) { group in
             group.addTask { await self.supervise(tree.root, settled) }
+            group.addTask {
+                for await _ in stops { break }
+                return 0
+            }
+            group.addTask { await self.obeyReloads(reloads) }
             group.addTask { await self.awaitReady(ready) }
-            group.addTask { await self.obey(signals) }
             group.addTask { await self.afterWarmUp() }
             if liveView { group.addTask { await self.showLive() } }
             var status: Int32 = 0
@@ -81,7 +100,7 @@ actor Daemon {
             return status
         }
         logger.info("stopped")
-        return outcome
+        return status
     }
 
     private func beginStop() {
@@ -118,16 +137,39 @@ actor Daemon {
             ])
     }
 
-    /// The first SIGTERM or SIGINT ends this, and with it the tree; a second one ends the process after a sync.
-    private func obey(_ signals: AsyncStream<Signals.Event>) async -> Int32? {
+    /// The first SIGTERM or SIGINT asks for the stop; a second one skips the requests under way, but not the sync.
+    private func obey(
+        _ signals: AsyncStream<Signals.Event>, _ requestStop: AsyncStream<Void>.Continuation,
+        _ requestReload: AsyncStream<Void>.Continuation
+    ) async -> Int32? {
         for await signal in signals {
             switch signal {
-            case .hangup: _ = await reload()
+            case .hangup: requestReload.yield()
             case .user1: wiring.channel.send(.flush)
-            case .interrupt, .terminate: return 0
+            case .interrupt, .terminate:
+                if isStopping { await hurry() }
+                requestStop.yield()
             }
         }
         return nil
+    }
+
+    /// One reload at a time: a storm of signals waits as one.
+    private func obeyReloads(_ reloads: AsyncStream<Void>) async -> Int32? {
+        for await _ in reloads { _ = await reload() }
+        return nil
+    }
+
+    /// Everything sealed is synced, then the process ends at once.
+    private func hurry() async -> Never {
+        let clock = wiring.loops.main
+        let logs = Array(streams.values)
+        // The only error is a cancellation, and then the end is near as well.
+        _ = try? await clock.withDeadline(clock.now + .seconds(5)) {
+            for spill in logs { await spill.settle() }
+        }
+        logger.notice("stopped at the second signal, without waiting for requests under way")
+        exit(0)
     }
 
     /// Once everything has run and something was delivered, start-up code is dropped from memory.
@@ -236,7 +278,8 @@ actor Daemon {
         let verdict = await apply()
         lastReload = verdict
         if verdict.isAccepted {
-            logger.notice("configuration reloaded", metadata: ["changes": "\(verdict.changes.joined(separator: "; "))"])
+            logger.notice("configuration reloaded",
+                metadata: ["changes": "\(verdict.changes.isEmpty ? "none" : verdict.changes.joined(separator: "; "))"])
         } else {
             for error in verdict.errors { logger.error("reload refused", metadata: ["error": "\(error)"]) }
         }

@@ -63,20 +63,20 @@ struct Wiring: Sendable {
         let intake = supervisor(
             "intake", .restForOne, perMinute,
             [
-                ChildSpec(id: "batcher", whenExhausted: .escalate, intensity: perMinute, stopTimeout: .seconds(5)) {
+                ChildSpec(id: "batcher", whenExhausted: .escalate, intensity: perMinute, stopTimeout: .seconds(2)) {
                     context in try await batcher.run { context.ready() }
                 },
-                child(collectors, stop: .seconds(3)),
+                child(collectors, stop: .milliseconds(2_500)),
             ])
         let egress = supervisor("egress", .oneForOne, perMinute, egress, stopOrder: .together)
         let store = supervisor("store", .oneForOne, perMinute, store, stopOrder: .together)
         let pipeline = supervisor(
             "pipeline", .restForOne, perMinute,
-            [child(store, stop: .seconds(6)), child(egress, stop: .seconds(6)), child(intake, stop: .seconds(9))])
+            [child(store, stop: .milliseconds(5_500)), child(egress, stop: .seconds(4)), child(intake, stop: .seconds(5))])
         let control = supervisor("control", .oneForOne, RestartIntensity(count: 5, period: .seconds(60)), control)
         let root = supervisor(
             "root", .oneForOne, RestartIntensity(count: 3, period: .seconds(600)),
-            [child(control, stop: .seconds(2)), child(pipeline, stop: .seconds(22))])
+            [child(control, stop: .seconds(2)), child(pipeline, stop: .seconds(15))])
         return Tree(root: root, control: control, store: store, egress: egress, collectors: collectors)
     }
 
@@ -100,7 +100,8 @@ struct Wiring: Sendable {
     func egressChild(_ sender: Sender, _ output: OutputConfig) -> ChildSpec {
         ChildSpec(
             id: output.id, whenExhausted: .park, intensity: RestartIntensity(count: 5, period: .seconds(60)),
-            stopTimeout: .seconds(5)
+            // Longer than the grace of a request under way.
+            stopTimeout: .milliseconds(3_500)
         ) { context in
             context.ready()
             try await sender.run()
