@@ -83,6 +83,8 @@ public actor Batcher {
     private let taps: Taps
     private var streams: [OpenStream]
     private var flushSchedule: TickSchedule
+    /// Ends the sleep of the flush tick.
+    private var rescheduled: AsyncStream<Void>.Continuation?
     private var generator = SystemRandomNumberGenerator()
     private var counters = BatcherStatus()
     private var latest: [String: SampleSet] = [:]
@@ -108,14 +110,22 @@ public actor Batcher {
         try Task.checkCancellation()
     }
 
-    /// Takes new streams and rules. What is open is sealed under the old ones first.
+    /// Takes new streams and rules. What is open is sealed under the old ones, and handed over when this returns.
     public func configure(streams plans: [StreamPlan], flush: TickSchedule) async {
-        await sealAll()
+        // No await before the old streams are closed: what comes meanwhile would be lost with them.
+        let sealed = streams.compactMap(sealed)
         for stream in streams { retire(stream) }
         streams = plans.map(OpenStream.init)
-        flushSchedule = flush
         latest = latest.filter { input, _ in plans.contains { $0.rules[input] != nil } }
+        if flush != flushSchedule {
+            flushSchedule = flush
+            rescheduled?.yield()
+        }
+        await handOver(sealed)
     }
+
+    /// Seals what is open and hands it over, for a process that is about to end.
+    public func flush() async { await sealAll() }
 
     public func status() -> BatcherStatus {
         var status = counters
@@ -149,31 +159,39 @@ public actor Batcher {
     }
 
     private func add(_ set: SampleSet, from input: String) async {
-        // The list is taken once: `configure` may replace it while a full batch is handed over.
+        // Without an await until the whole set is encoded, since `configure` may replace the streams in each.
+        var full: [Sealed] = []
         for stream in streams {
             var row = 0
             while true {
                 row = stream.encoder.add(set, from: input, first: row, observer: taps.observer)
                 guard row < set.rows.count || stream.encoder.isFull else { break }
-                await seal(stream)
+                if let sealed = sealed(stream) { full.append(sealed) }
             }
         }
+        await handOver(full)
     }
 
-    private func sealAll() async {
-        for stream in streams { await seal(stream) }
+    private func sealAll() async { await handOver(streams.compactMap(sealed)) }
+
+    /// A sealed batch on its way.
+    private typealias Sealed = (sink: any BatchSink, batch: Batch)
+
+    private func handOver(_ batches: [Sealed]) async {
+        for sealed in batches { await sealed.sink.append(sealed.batch) }
     }
 
-    private func seal(_ stream: OpenStream) async {
+    /// Ends the open batch of a stream; nil when nothing is open.
+    private func sealed(_ stream: OpenStream) -> Sealed? {
         let sealed = stream.encoder.seal { lines, points, newest in
             (bytes: lines.count, batch: stream.sealing(lines, points: points, newest: newest))
         }
-        guard let sealed else { return }
+        guard let sealed else { return nil }
         counters.sealedBatches &+= 1
         counters.sealedPoints &+= UInt64(sealed.batch.pointCount)
         counters.encodedBytes &+= UInt64(sealed.bytes)
         counters.sealedBytes &+= UInt64(sealed.batch.payload.count)
-        await stream.plan.sink.append(sealed.batch)
+        return (stream.plan.sink, sealed.batch)
     }
 
     /// Keeps the counters of a stream that goes away.
@@ -191,11 +209,13 @@ public actor Batcher {
     private func tickFlush() async {
         var schedule = flushSchedule
         var configured = flushSchedule
+        var watch = ClockWatch(now: clock.now, wall: clock.wall)
         var tick = schedule.first(from: clock.wall, using: &generator)
         while !Task.isCancelled {
-            let deadline = clock.now + (tick.fire - clock.wall)
-            guard (try? await clock.sleep(until: deadline)) != nil else { return }
+            await sleepOrReschedule(until: clock.now + (tick.fire - clock.wall))
+            if Task.isCancelled { return }
             channel.send(.flush)
+            if let jump = watch.jump(now: clock.now, wall: clock.wall) { schedule.clockJumped(by: jump, to: clock.wall) }
             if configured != flushSchedule {
                 configured = flushSchedule
                 schedule = flushSchedule
@@ -204,5 +224,15 @@ public actor Batcher {
                 tick = schedule.next(after: clock.wall, using: &generator)
             }
         }
+    }
+
+    /// A shorter flush interval must not wait for the end of a longer one.
+    private func sleepOrReschedule(until deadline: Instant) async {
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        rescheduled = continuation
+        // The only error is cancellation, which the caller looks for.
+        _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
+        rescheduled = nil
+        continuation.finish()
     }
 }

@@ -43,9 +43,6 @@ public struct CollectorStatus: Sendable, Hashable {
 /// it must drop. Started by the supervisor, one child an input; stops by cancellation.
 /// A gather cannot be killed: while one runs, ticks are skipped and counted.
 public actor CollectorRunner {
-    /// The wall clock counts as set when it moves against the monotonic one by more than this between two ticks.
-    private static let jumpTolerance = Duration.seconds(2)
-
     private let input: String
     private let collector: any Collector
     private let precision: Duration
@@ -56,8 +53,6 @@ public actor CollectorRunner {
     private var schedule: TickSchedule
     private var random = SystemRandomNumberGenerator()
     private var status = CollectorStatus()
-    /// Both clocks at the last tick.
-    private var anchor: (now: Instant, wall: Timestamp)?
 
     /// `input` names the input instance in the channel, in logs and in the hooks; `precision` is what timestamps are
     /// rounded to, see `TickSchedule.precision`.
@@ -79,13 +74,14 @@ public actor CollectorRunner {
 
     /// Gathers at each tick until cancelled. Errors: only `CancellationError`.
     public func run() async throws {
+        var watch = ClockWatch(now: clock.now, wall: clock.wall)
         var tick = schedule.first(from: clock.wall, using: &random)
         while true {
             status.nextTick = tick.fire
             try await clock.sleep(until: clock.now + (tick.fire - clock.wall))
             await gather()
             try Task.checkCancellation()
-            realign()
+            if let jump = watch.jump(now: clock.now, wall: clock.wall) { follow(jump) }
             tick = schedule.next(after: clock.wall, using: &random)
             status.skippedTicks = status.skippedTicks.addingSaturated(tick.skipped)
             if tick.skipped > 0 {
@@ -120,14 +116,8 @@ public actor CollectorRunner {
     }
 
     /// Follows a wall clock that was set, so that neither a leap back stops the ticks nor a leap ahead makes them up.
-    private func realign() {
-        let now = clock.now
-        let wall = clock.wall
-        defer { anchor = (now, wall) }
-        guard let anchor else { return }
-        let jump = (wall - anchor.wall) - (now - anchor.now)
-        guard jump > CollectorRunner.jumpTolerance || jump < .zero - CollectorRunner.jumpTolerance else { return }
-        schedule.clockJumped(by: jump, to: wall)
+    private func follow(_ jump: Duration) {
+        schedule.clockJumped(by: jump, to: clock.wall)
         logger.notice("the wall clock was set", metadata: ["input": "\(input)", "seconds": "\(jump.inSeconds)"])
     }
 }

@@ -64,7 +64,7 @@ public struct StreamEncoder: ~Copyable {
     /// Points in the open batch.
     public private(set) var openPoints = 0
     private var newest = Timestamp(nanoseconds: .min)
-    /// Points that filters removed, since the start.
+    /// Points that filters removed, or whose input is not configured any more, since the start.
     public private(set) var filteredPoints: UInt64 = 0
     /// Points that line protocol cannot hold (no name, no field that is a number), since the start.
     public private(set) var unencodablePoints: UInt64 = 0
@@ -87,7 +87,10 @@ public struct StreamEncoder: ~Copyable {
     public mutating func add(
         _ set: SampleSet, from input: String, first: Int = 0, observer: LineObserver? = nil
     ) -> Int {
-        guard var cache = inputs.removeValue(forKey: input) else { return set.rows.count }
+        guard var cache = inputs.removeValue(forKey: input) else {
+            filteredPoints &+= UInt64(set.rows.count - first)
+            return set.rows.count
+        }
         defer {
             cache.sets &+= 1
             StreamEncoder.forgetUnused(&cache)

@@ -18,6 +18,18 @@ private final class RecordingSink: BatchSink {
     }
 }
 
+/// A sink that does not take a batch before it is told to.
+private final class SlowSink: BatchSink {
+    let recorded = RecordingSink()
+    let asked = Counter()
+    let isOpen = Counter()
+    func append(_ batch: Batch) async {
+        asked.increment()
+        while isOpen.value == 0 { await Task.yield() }
+        await recorded.append(batch)
+    }
+}
+
 @Suite("Batcher")
 struct BatcherTests {
     private static let schema = Schema([.uint("value")])
@@ -32,7 +44,7 @@ struct BatcherTests {
         return set
     }
 
-    private func plan(_ sink: RecordingSink, name: String = "default", codec: PayloadCodec = .identity, points: Int = 100)
+    private func plan(_ sink: any BatchSink, name: String = "default", codec: PayloadCodec = .identity, points: Int = 100)
         -> StreamPlan
     {
         let transform = MetricTransform(MetricOptions(), globalTags: [], stage: .input)
@@ -121,6 +133,81 @@ struct BatcherTests {
         }
         #expect(before.lines.count == 3)
         #expect(after.lines.count == 4)
+    }
+
+    @Test("points that come while a new configuration takes over go to the new stream")
+    func reconfiguresUnderLoad() async {
+        let (before, after, channel) = (SlowSink(), RecordingSink(), SampleChannel())
+        await running([plan(before)], channel: channel, clock: ManualClock()) { batcher in
+            channel.send(.samples(input: "in", set(3)))
+            await eventually("it arrives") { await batcher.status().receivedPoints == 3 }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await batcher.configure(streams: [plan(after)], flush: flush()) }
+                await eventually("the old stream is sealed") { before.asked.value == 1 }
+                channel.send(.samples(input: "in", set(4, from: 3)))
+                await eventually("it arrives") { await batcher.status().receivedPoints == 7 }
+                before.isOpen.increment()
+            }
+        }
+        #expect(before.recorded.lines.count == 3)
+        #expect(after.lines.count == 4)
+    }
+
+    @Test("a set that is being sealed in parts when a new configuration takes over is not cut")
+    func reconfiguresInMidSet() async {
+        let (before, after, channel) = (SlowSink(), RecordingSink(), SampleChannel())
+        await running([plan(before, points: 5)], channel: channel, clock: ManualClock()) { batcher in
+            channel.send(.samples(input: "in", set(8)))
+            await eventually("the first part is sealed") { before.asked.value == 1 }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await batcher.configure(streams: [plan(after)], flush: flush()) }
+                await eventually("both parts are sealed") { before.asked.value == 2 }
+                before.isOpen.increment()
+            }
+        }
+        #expect(before.recorded.lines.count + after.lines.count == 8)
+    }
+
+    @Test("points of an input that is no longer configured are counted")
+    func countsStrangers() async {
+        let (sink, channel) = (RecordingSink(), SampleChannel())
+        await running([plan(sink)], channel: channel, clock: ManualClock()) { batcher in
+            channel.send(.samples(input: "gone", set(3)))
+            await eventually("it arrives") { await batcher.status().receivedPoints == 3 }
+            #expect(await batcher.status().filteredPoints == 3)
+        }
+    }
+
+    @Test("a wall clock that is set back does not stop the flush", arguments: [-3_600, 3_600])
+    func clockStep(seconds: Int) async {
+        let (sink, channel, clock) = (RecordingSink(), SampleChannel(), ManualClock())
+        await running([plan(sink)], channel: channel, clock: clock) { batcher in
+            for turn in 1...3 {
+                await eventually("the flush sleeps") { clock.sleeperCount == 1 }
+                if turn == 1 { clock.stepWall(by: .seconds(seconds)) }
+                #expect(clock.deadlines.allSatisfy { $0 - clock.now <= .seconds(11) })
+                channel.send(.samples(input: "in", set(1)))
+                await eventually("it arrives") { await batcher.status().receivedPoints == UInt64(turn) }
+                clock.advance(by: .seconds(11))
+                await eventually("the batch is sealed", within: .seconds(2)) { sink.batches.count == turn }
+            }
+        }
+    }
+
+    @Test("a shorter flush interval counts at once")
+    func shorterFlush() async {
+        let (sink, channel, clock) = (RecordingSink(), SampleChannel(), ManualClock())
+        await running([plan(sink)], channel: channel, clock: clock) { batcher in
+            await eventually("the flush sleeps") { clock.sleeperCount == 1 }
+            await batcher.configure(streams: [plan(sink)], flush: flush(600))
+            await eventually("longer", within: .seconds(2)) {
+                clock.deadlines.contains { $0 - clock.now > .seconds(11) }
+            }
+            await batcher.configure(streams: [plan(sink)], flush: flush(1))
+            await eventually("shorter", within: .seconds(2)) {
+                clock.deadlines.contains { $0 - clock.now <= .seconds(2) }
+            }
+        }
     }
 
     @Test("what is sent while nobody listens, or evicted from a full channel, is counted")

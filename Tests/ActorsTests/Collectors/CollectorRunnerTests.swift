@@ -36,6 +36,25 @@ struct CollectorRunnerTests {
             precision: .seconds(1), channel: channel, clock: clock, logger: Logger(label: "test"), hooks: hooks)
     }
 
+    @Test("a wall clock that is set back before the first tick does not stop the second")
+    func earlyClockStep() async throws {
+        let clock = ManualClock()
+        let collector = Slow(clock)
+        let channel = SampleChannel()
+        let stream = channel.open()
+        let runner = runner(clock, collector, channel)
+        let task = Task.detached { try await runner.run() }
+        await eventually("the runner sleeps") { clock.sleeperCount > 0 }
+        clock.stepWall(by: .seconds(-3_600))
+        clock.advance(by: .seconds(11))
+        await eventually("it gathers") { await runner.currentStatus().gathers == 1 }
+        await eventually("the runner sleeps") { clock.sleeperCount > 0 }
+        #expect(clock.deadlines.allSatisfy { $0 - clock.now <= .seconds(11) })
+        task.cancel()
+        _ = await task.result
+        withExtendedLifetime(stream) {}
+    }
+
     @Test("each tick is one gather with a rounded time, sent into the channel")
     func ticks() async throws {
         let clock = ManualClock()
