@@ -18,6 +18,8 @@ final class ReportDesk: Sendable {
         var lastAsker: UInt64 = 0
         /// Askers that gave up before they began to wait.
         var gone: Set<UInt64> = []
+        /// Wakes the maker of reports; a new one for each run, since a stream ends with its consumer.
+        var request: AsyncStream<Void>.Continuation?
     }
 
     /// How long an asker waits for a new report.
@@ -25,19 +27,22 @@ final class ReportDesk: Sendable {
 
     private let source: @Sendable () async -> StatusReport
     private let clock: any Clock
-    private let requests: AsyncStream<Void>
-    private let request: AsyncStream<Void>.Continuation
     private let state = Mutex(State())
 
     init(clock: any Clock, source: @escaping @Sendable () async -> StatusReport) {
         self.clock = clock
         self.source = source
-        // One waiting request stands for all askers.
-        (requests, request) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Makes reports as they are asked for, until cancelled.
     func run() async {
+        // One waiting request stands for all askers.
+        let (requests, request) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let hasAskers = state.withLock { state in
+            state.request = request
+            return !state.askers.isEmpty
+        }
+        if hasAskers { request.yield() }
         for await _ in requests {
             let newest = state.withLock { $0.lastAsker }
             let report = await source()
@@ -73,7 +78,7 @@ final class ReportDesk: Sendable {
                     state.askers[id] = continuation
                     return false
                 }
-                if isGone { continuation.resume(returning: false) } else { request.yield() }
+                if isGone { continuation.resume(returning: false) } else { state.withLock(\.request)?.yield() }
             }
         } onCancel: {
             let asker = state.withLock { state in

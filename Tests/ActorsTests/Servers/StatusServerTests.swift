@@ -58,6 +58,28 @@ private final class Rig: Sendable {
 
 @Suite("StatusServer", .timeLimit(.minutes(1)))
 struct StatusServerTests {
+    @Test("a server that could not start serves when it is started again")
+    func startsAgain() async throws {
+        let rig = Rig()
+        mkdir(rig.directory.path + "/run", 0o700)
+        close(open(rig.path, O_CREAT | O_WRONLY, 0o600))
+        let server = rig.server()
+        await #expect(throws: SocketError.self) { try await server.run(ChildContext(path: "status") {}) }
+        unlink(rig.path)
+        let isReady = Counter()
+        let hasEnded = Counter()
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask(executorPreference: TestLoop.shared) {
+                try? await server.run(ChildContext(path: "status") { isReady.increment() })
+                hasEnded.increment()
+            }
+            await eventually("the server is ready") { isReady.value > 0 }
+            usleep(50_000)
+            #expect(hasEnded.value == 0)
+            tasks.cancelAll()
+        }
+    }
+
     private let rig = Rig()
 
     private func status(_ reply: String) -> String {
