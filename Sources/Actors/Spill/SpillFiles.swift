@@ -1,3 +1,5 @@
+import Pipeline
+
 /// The names of files in a stream's folder.
 public enum SpillFiles {
     static let quarantine = "quarantine"
@@ -27,15 +29,26 @@ public enum SpillFiles {
         return isSegment(rest) || reader(rest) != nil
     }
 
-    /// A config id as a file name: `[A-Za-z0-9._-]`, at most 100 characters, no leading dot.
+    private static let nameLimit = 100
+
+    /// A config id as a file name. One of at most 100 of `[A-Za-z0-9._:#%-]` without a leading dot stays as it is; any
+    /// other is made to look like that and gets its checksum at the end, since two outputs must never share a cursor.
     public static func sanitised(_ name: String) -> String {
-        var bytes = name.utf8.prefix(100).map { byte -> UInt8 in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: byte
-            default: 0x5f
-            }
+        var bytes = name.utf8.prefix(nameLimit - 9).map { isPlain($0) ? $0 : UInt8(ascii: "_") }
+        guard name.isEmpty || name.utf8.count > nameLimit || name.hasPrefix(".") || !name.utf8.allSatisfy(isPlain)
+        else { return name }
+        if bytes.first == UInt8(ascii: ".") { bytes[0] = UInt8(ascii: "_") }
+        let digits = String(CRC32C.checksum(Array(name.utf8), seed: 0), radix: 16)
+        return String(decoding: bytes, as: UTF8.self) + "-" + String(repeating: "0", count: 8 - digits.utf8.count) + digits
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"),
+            UInt8(ascii: ":"), UInt8(ascii: "#"), UInt8(ascii: "%"):
+            true
+        default: false
         }
-        if bytes.isEmpty || bytes[0] == 0x2e { bytes.insert(0x5f, at: 0) }
-        return String(decoding: bytes.prefix(100), as: UTF8.self)
     }
 }

@@ -57,6 +57,14 @@ extension SpillLog {
     /// it went well. Appends and reads go on meanwhile: after each await the state is looked at anew.
     @discardableResult
     func commit() async -> Bool {
+        // One at a time: the second would publish cursors of data that the first has not synced yet.
+        while isCommitting { await withCheckedContinuation { commitWaiters.append($0) } }
+        isCommitting = true
+        defer {
+            isCommitting = false
+            for waiter in commitWaiters { waiter.resume() }
+            commitWaiters = []
+        }
         guard settings.mode != .off, isRecovered, state != .unsupported else { return true }
         if let active = activeIndex, !disk.exists(folder + "/" + segments[active].name) {
             directoryLost()

@@ -33,8 +33,10 @@ public actor SpillLog {
     var instance: InstanceID?
     /// Whether what is on disk has been read. False while the folder could not be opened.
     var isRecovered = false
-    /// Batches that came before the folder was opened.
-    var early: [Batch] = []
+    /// Batches that came before the folder was opened, and what of them did not fit.
+    private var early: [Batch] = []
+    private var earlyBytes = 0
+    private var earlyLost = (batches: UInt64(0), points: UInt64(0))
     var end = StreamPosition.origin
     /// Records before it are in files (or nobody needs them); before `durableEnd` they are synced.
     var writtenEnd = StreamPosition.origin
@@ -54,6 +56,8 @@ public actor SpillLog {
     /// Descriptors that the sync thread holds at this moment, and those to close when it is done.
     var syncing: Set<Int32> = []
     var closing: [Int32] = []
+    var isCommitting = false
+    var commitWaiters: [CheckedContinuation<Void, Never>] = []
     /// Counts abandonments, so that a sync that was under way does not vouch for files given up meanwhile.
     var abandonments = 0
     var failures = 0
@@ -131,9 +135,7 @@ public actor SpillLog {
         } else {
             recover(configured: configured)
         }
-        let waiting = early
-        early = []
-        for batch in waiting { append(batch) }
+        appendEarly()
         for waiter in openWaiters { waiter.finish() }
         openWaiters = []
         for key in readers.keys { wake(key) }
@@ -162,8 +164,7 @@ public actor SpillLog {
     public func append(_ batch: Batch) {
         guard batch.pointCount > 0 else { return }
         guard state != .starting else {
-            early.append(batch)
-            if early.reduce(0, { $0 + $1.payload.count }) > settings.memoryBytes { early.removeFirst() }
+            keepEarly(batch)
             return
         }
         let stored = StoredBatch(sequence: end.sequence, pointsBefore: end.points, batch: batch)
@@ -182,6 +183,31 @@ public actor SpillLog {
         }
         trimTail()
         for key in readers.keys { wake(key) }
+    }
+
+    private func keepEarly(_ batch: Batch) {
+        early.append(batch)
+        earlyBytes += batch.payload.count
+        while earlyBytes > settings.memoryBytes, early.count > 1 {
+            let lost = early.removeFirst()
+            earlyBytes -= lost.payload.count
+            earlyLost.batches &+= 1
+            earlyLost.points = earlyLost.points.addingSaturated(UInt64(clamping: lost.pointCount))
+        }
+    }
+
+    /// What came before the folder was opened, the lost ones first: they have numbers, so that they count.
+    private func appendEarly() {
+        if earlyLost.batches > 0 {
+            let start = end
+            end.sequence = end.sequence.addingSaturated(earlyLost.batches)
+            end.points = end.points.addingSaturated(earlyLost.points)
+            dropEverywhere(StreamSpan(start, end), .memoryFull)
+            flushTailForGap()
+        }
+        let waiting = early
+        (early, earlyBytes, earlyLost) = ([], 0, (0, 0))
+        for batch in waiting { append(batch) }
     }
 
     /// A number was used up by a batch that no record can hold; the tail must stay without gaps.
@@ -274,6 +300,12 @@ public actor SpillLog {
         }
         trimTail()
         signal?.yield()
+    }
+
+    /// Whether a reader has something to take still.
+    public func hasPending(for reader: String) -> Bool {
+        guard let pending = readers[SpillFiles.sanitised(reader)]?.pending else { return false }
+        return pending.backlogBatches > 0 || !pending.live(end: end).isEmpty
     }
 
     /// Hot reload of the limits. The mode stays until the next start.

@@ -21,6 +21,36 @@ import Testing
         #expect(disk.paths(ending: ".cursor") == ["/spill/default/a.cursor"])
     }
 
+    @Test("batches that come before the folder is open are kept in bounds, and those that do not fit are counted")
+    func early() async {
+        let bench = SpillBench(disk: disk)
+        let log = await bench.log(opening: false)
+        let total = 2_000
+        for number in 0..<total { await log.append(bench.batch(number)) }
+        await log.open()
+        await log.append(bench.batch(total))
+        let balance = await log.balance("a")
+        #expect(balance.sealed == UInt64(3 * (total + 1)))
+        #expect(balance.dropped[.memoryFull, default: 0] > 0 && balance.isExact)
+        let drained = await log.drain("a")
+        #expect(drained.last?.batch == bench.batch(total))
+        let after = await log.balance("a")
+        #expect(after.pending == 0 && after.isExact && after.droppedTotal == balance.droppedTotal)
+    }
+
+    @Test("no two ids share a file name, and an id that is a good one is kept")
+    func fileNames() {
+        let ids = ["influxdb::a b", "influxdb::a_b", "influxdb__a_b", "influxdb#2", "influxdb_2", "influxdb::a%20b", "é", "__", "", "_"]
+        #expect(Set(ids.map(SpillFiles.sanitised)).count == ids.count)
+        for id in ids {
+            let name = SpillFiles.sanitised(id)
+            #expect(SpillFiles.sanitised(name) == name && !name.contains("/") && !name.hasPrefix("."))
+        }
+        let long = String(repeating: "x", count: 150)
+        #expect(SpillFiles.sanitised(long + "1") != SpillFiles.sanitised(long + "2"))
+        #expect(SpillFiles.sanitised("influxdb::spare#2") == "influxdb::spare#2")
+    }
+
     @Test("what was not acknowledged comes back after a stop, and the counters go on")
     func reopen() async {
         let bench = SpillBench(disk: disk)
