@@ -14,8 +14,9 @@ public enum LogFormat: String, Sendable, Hashable, CaseIterable {
 
 /// Where all log lines of the process end: one descriptor, one level, one format, changeable by a reload.
 ///
-/// A line that repeats (same label, level and text) is written once a minute with the number of repeats, so that a
-/// dead link costs one line a minute and not one a second.
+/// A line that repeats (same label, level, text and subject) is written once a minute with the number of repeats, so
+/// that a dead link costs one line a minute and not one a second. A reader that has stopped reading loses lines, which
+/// the next line counts: it never stops the agent.
 /// Bounds: 512 remembered lines; beyond that the memory starts anew.
 public final class LogSink: Sendable {
     /// A repeated line is held back for this long.
@@ -34,11 +35,14 @@ public final class LogSink: Sendable {
         var toJournal = false
         var isQuiet = false
         var repeats: [String: Repeat] = [:]
+        /// Lines that nobody took.
+        var lost = 0
     }
     private let state: Mutex<State>
 
-    public init(journal: Bool) {
+    public init(journal: Bool, descriptor: Int32 = 2) {
         var initial = State()
+        initial.descriptor = descriptor
         initial.toJournal = journal
         state = Mutex(initial)
     }
@@ -83,9 +87,18 @@ public final class LogSink: Sendable {
         let now = KernelClock.monotonic()
         let line: (text: String, descriptor: Int32)? = state.withLock { state in
             guard !state.isQuiet || level >= .critical else { return nil }
-            guard let repeats = LogSink.admit("\(label)\u{0}\(level)\u{0}\(message)", now, &state) else { return nil }
+            let subject = LogSink.subjectKeys.compactMap { metadata[$0].map { "\u{0}\($0)" } }.joined()
+            guard let repeats = LogSink.admit("\(label)\u{0}\(level)\u{0}\(message)\(subject)", now, &state) else {
+                return nil
+            }
+            guard LogSink.isWritable(descriptor ?? state.descriptor) else {
+                state.lost += 1
+                return nil
+            }
             var metadata = metadata
             if repeats > 0 { metadata["repeated"] = "\(repeats)" }
+            if state.lost > 0 { metadata["lines_lost"] = "\(state.lost)" }
+            state.lost = 0
             let text =
                 switch state.format {
                 case .text: LogSink.text(label, level, message, metadata, journal: state.toJournal)
@@ -98,6 +111,15 @@ public final class LogSink: Sendable {
             // A log that cannot be written must not stop the agent: one try, no loop.
             _ = Glibc.write(line.descriptor, bytes.baseAddress, bytes.count)
         }
+    }
+
+    /// Metadata that says what a line is about: with another value it is another line.
+    private static let subjectKeys = ["changes", "child", "error", "file", "input", "output", "stream"]
+
+    /// Whether a line can be written without waiting: a pipe or terminal that nobody reads is full at some time.
+    private static func isWritable(_ descriptor: Int32) -> Bool {
+        var target = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        return poll(&target, 1, 0) != 0
     }
 
     /// How often the line was held back since it was last written; nil = hold it back now.
@@ -139,18 +161,23 @@ public final class LogSink: Sendable {
 
     /// A hostile name in a message must not forge a second line.
     private static func singleLine(_ text: String) -> String {
-        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
-        return String(
-            text.unicodeScalars.flatMap { scalar -> [Character] in
-                scalar.value < 0x20 || scalar.value == 0x7F ? ["\u{FFFD}"] : [Character(scalar)]
-            })
+        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { line.append(isControl(scalar) ? "\u{FFFD}" : scalar) }
+        return String(line)
+    }
+
+    /// C0, DEL and C1, which a terminal takes for the begin of an escape sequence.
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value)
     }
 
     private static func quotedIfNeeded(_ text: String) -> String {
         let plain = text.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") && $0 != 0x7F }
-        guard !plain || text.isEmpty else { return text }
+        guard !plain || text.isEmpty || text.unicodeScalars.contains(where: isControl) else { return text }
         var writer = JSONWriter()
-        writer.value(.string(text))
+        // The writer escapes C0; the rest of the controls may stand raw in JSON, but not on a terminal.
+        writer.value(.string(String(text.unicodeScalars.map { $0.value >= 0x7F && isControl($0) ? "\u{FFFD}" : Character($0) })))
         return writer.text
     }
 

@@ -51,6 +51,36 @@ struct LogSinkTests {
         #expect(lines(debug: true) { $0.logger("x").debug("yes") }.count == 1)
     }
 
+    @Test("the same words about something else are another line")
+    func repeatsOfAnother() {
+        let lines = lines { sink in
+            for output in ["a", "b", "a", "b"] {
+                for reason in ["after 1 ms", "after 2 ms"] {
+                    sink.logger("output").warning("delivery failed", metadata: ["output": "\(output)", "reason": "\(reason)"])
+                }
+            }
+            for error in ["one", "two"] { sink.logger("godwit").error("reload refused", metadata: ["error": "\(error)"]) }
+        }
+        #expect(lines.count == 4)
+    }
+
+    @Test("escape sequences of 8 bits do not reach a terminal")
+    func eightBitControls() {
+        let lines = lines { $0.logger("input").error("mount \u{9B}31m", metadata: ["m": "x\u{9B}2J"]) }
+        #expect(lines.count == 1 && !lines[0].unicodeScalars.contains("\u{9B}"))
+    }
+
+    @Test("a reader that has stopped reading does not stop the agent")
+    func blockedReader() {
+        var ends: [Int32] = [-1, -1]
+        #expect(pipe(&ends) == 0)
+        let sink = LogSink(journal: false, descriptor: ends[1])
+        // Far more than a pipe holds.
+        for number in 0..<2_000 { sink.logger("x").error("\(number) \(String(repeating: "x", count: 200))") }
+        close(ends[0])
+        close(ends[1])
+    }
+
     @Test("a repeated line is held back, another one is not")
     func repeats() {
         let lines = lines { sink in
