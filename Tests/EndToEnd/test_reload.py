@@ -120,3 +120,20 @@ class Reload(EndToEnd):
         both = lambda: set(server.lines) | set(other.lines)  # noqa: E731
         wait_until(lambda: not oracle.gaps(both(), 250_000_000), 120, "no tick is missing", 0.1)
         self.assert_exact(agent.balance())
+
+    def test_an_output_that_gets_a_stream_of_its_own_loses_no_point(self):
+        server = self.server()
+        agent = self.agent(url=server.url, host_proc=self.proc(10), flush="3s")
+        self.wait_for_lines(server, 50)
+        time.sleep(1.5)
+        for turn in range(2):
+            # A filter of its own gives the output a stream of its own; without it, it goes back to the shared one.
+            agent.parts["output"].update({"namedrop": ["nothing"]} if turn == 0 else {})
+            if turn == 1:
+                del agent.parts["output"]["namedrop"]
+            agent.write_config()
+            mark = time.time_ns()
+            self.assertEqual(agent.run("reload").returncode, 0)
+            wait_until(lambda: max(oracle.ticks(list(server.lines))) > mark + 2_000_000_000, 30, "points afterwards")
+        self.assertEqual(oracle.gaps(list(server.lines), 250_000_000), [])
+        self.assert_exact(agent.balance())

@@ -60,6 +60,31 @@ class Stopping(EndToEnd):
         agent.start()
         self.wait_arrived(server, sealed)
 
+    def test_a_storm_of_sighup_does_not_hold_up_the_stop(self):
+        server = self.server()
+        agent = self.agent(url=server.url, host_proc=self.proc(SERIES))
+        self.wait_for_lines(server, SERIES)
+        for turn in range(400):
+            agent.signal(signal.SIGHUP)
+            if turn == 200:
+                agent.signal(signal.SIGTERM)
+            time.sleep(0.005)
+            if not agent.is_running:
+                break
+        self.assertEqual(agent.process.wait(5), 0)
+
+    def test_two_signals_at_once_lose_nothing(self):
+        server = self.server()
+        agent = self.agent(url=server.url, host_proc=self.proc(SERIES), flush="30s")
+        time.sleep(2)
+        stopped = time.time_ns()
+        agent.signal(signal.SIGTERM)
+        agent.signal(signal.SIGINT)
+        self.assertEqual(agent.process.wait(15), 0)
+        sealed = set(agent.spilled()) | set(server.lines)
+        newest = max(int(line.rpartition(b" ")[2]) for line in sealed)
+        self.assertLess(stopped - newest, 400_000_000, "what was collected before the stop was not sealed")
+
     def test_a_storm_of_sigint_is_a_clean_stop(self):
         server = self.server()
         agent = self.agent(url=server.url, host_proc=self.proc(SERIES))

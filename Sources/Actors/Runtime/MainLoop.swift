@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import Pipeline
@@ -28,6 +29,11 @@ public final class MainLoop: TaskExecutor, Clock {
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+
+    /// Ends the process with status 0 after a while, whatever hangs by then.
+    public func endProcess(after delay: Duration) {
+        eventLoop.scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { exit(0) }
     }
 
     public var now: Instant { KernelClock.monotonic() }

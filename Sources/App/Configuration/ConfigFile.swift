@@ -90,7 +90,8 @@ private struct Reading {
             if count == ConfigFile.countLimit + 1 { complain(path, "more than \(ConfigFile.countLimit) files") }
             return
         }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+        // A FIFO that nobody writes to must not hang a reload.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else { return complain(path, ConfigFile.reason(errno)) }
         defer { close(descriptor) }
         var status = stat()
@@ -115,7 +116,7 @@ private struct Reading {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while bytes.count <= TOMLParser.sizeLimit {
             let length = Glibc.read(descriptor, &chunk, chunk.count)
-            if length < 0 && errno == EINTR { continue }
+            if length < 0 && (errno == EINTR || errno == EAGAIN && ConfigFile.becomesReadable(descriptor)) { continue }
             guard length >= 0 else { return nil }
             if length == 0 { break }
             bytes += chunk[..<length]
@@ -149,6 +150,14 @@ private struct Reading {
 }
 
 extension ConfigFile {
+    /// Waits for the writer of a pipe, up to 5 s; false with `errno` when nothing comes.
+    fileprivate static func becomesReadable(_ descriptor: Int32) -> Bool {
+        var source = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        let count = poll(&source, 1, 5_000)
+        if count == 0 { errno = ETIMEDOUT }
+        return count > 0
+    }
+
     /// The names in a folder, sorted by their bytes; nil, with `errno`, when it cannot be read.
     fileprivate static func names(in directory: String) -> [String]? {
         guard let handle = opendir(directory) else { return nil }

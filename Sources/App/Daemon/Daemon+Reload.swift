@@ -41,12 +41,15 @@ extension Daemon {
             await tree.collectors.remove(id)
             runners[id] = nil
         }
-        await changeStreams(from: old, tree)
-        await changeOutputs(diff, old, tree)
+        await addStreams(from: old, tree)
         let plans = layout.streams.compactMap { stream in
             streams[stream.name].map { wiring.plan(stream, $0, new) }
         }
+        // Before any output leaves its stream: what was collected under the old rules is still its own.
         await batcher.configure(streams: plans, flush: wiring.flushSchedule(layout, new))
+        await drainMoved(from: old)
+        await changeOutputs(diff, old, tree)
+        for stream in layout.streams { await streams[stream.name]?.setReaders(stream.outputs) }
         for stream in old.streams where layout.streams.allSatisfy({ $0.name != stream.name }) {
             await tree.store.remove("spill:\(stream.name)")
             streams[stream.name] = nil
@@ -58,16 +61,36 @@ extension Daemon {
         }
     }
 
-    private func changeStreams(from old: StreamLayout, _ tree: Wiring.Tree) async {
-        let settings = layout.streams.count
+    /// Brings every stream of the new layout up; those that leave a stream still read it.
+    private func addStreams(from old: StreamLayout, _ tree: Wiring.Tree) async {
+        let count = layout.streams.count
         for stream in layout.streams {
             if let spill = streams[stream.name] {
-                await spill.setReaders(stream.outputs)
-                await spill.configure(wiring.spillSettings(config, streams: settings))
+                let leaving = old.streams.first { $0.name == stream.name }?.outputs ?? []
+                await spill.setReaders(stream.outputs + leaving.filter { !stream.outputs.contains($0) })
+                await spill.configure(wiring.spillSettings(config, streams: count))
             } else {
-                let spill = wiring.spillLog(stream, config, streams: settings)
+                let spill = wiring.spillLog(stream, config, streams: count)
                 streams[stream.name] = spill
                 await tree.store.add(wiring.storeChild(spill))
+            }
+        }
+    }
+
+    /// How long an output that gets a stream of its own may take to deliver what it has in its old one. What is left
+    /// then stays there as an orphan.
+    private static let moveTime = Duration.seconds(3)
+
+    private func drainMoved(from old: StreamLayout) async {
+        let moved = config.outputs.map(\.id).compactMap { id in
+            old.stream(of: id).flatMap { $0.name == layout.stream(of: id)?.name ? nil : (id, streams[$0.name]) }
+        }
+        let clock = wiring.loops.main
+        let deadline = clock.now + Daemon.moveTime
+        for (id, spill) in moved {
+            guard let spill else { continue }
+            while clock.now < deadline, await spill.hasPending(for: id) {
+                guard (try? await clock.sleep(for: .milliseconds(20))) != nil else { return }
             }
         }
     }

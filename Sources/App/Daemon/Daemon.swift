@@ -28,6 +28,7 @@ actor Daemon {
     let batcher: Batcher
     private(set) var tree: Wiring.Tree?
     private var lastReloadEnd: Instant?
+    private var isReloading = false
 
     /// Errors: `CollectorError` for an input whose options cannot work on this host.
     init(
@@ -164,10 +165,10 @@ actor Daemon {
     private func hurry() async -> Never {
         let clock = wiring.loops.main
         let logs = Array(streams.values)
-        // The only error is a cancellation, and then the end is near as well.
-        _ = try? await clock.withDeadline(clock.now + .seconds(5)) {
-            for spill in logs { await spill.settle() }
-        }
+        // A sync may hang, and nothing can cancel it.
+        clock.endProcess(after: .seconds(5))
+        await batcher.flush()
+        for spill in logs { await spill.settle() }
         logger.notice("stopped at the second signal, without waiting for requests under way")
         exit(0)
     }
@@ -269,10 +270,14 @@ actor Daemon {
     /// Reads and checks the configuration files; what is wrong changes nothing. Reloads are at least a second apart.
     func reload() async -> ReloadVerdict {
         let clock = wiring.loops.main
-        while let end = lastReloadEnd, clock.now - end < .seconds(1) {
-            guard (try? await clock.sleep(until: end + .seconds(1))) != nil else { break }
+        // One at a time, in whatever number they are asked for: looked at anew after each wait.
+        while isReloading || lastReloadEnd.map({ clock.now - $0 < .seconds(1) }) ?? false {
+            guard (try? await clock.sleep(for: .milliseconds(100))) != nil else {
+                return ReloadVerdict(time: clock.wall, isAccepted: false, errors: ["the agent is stopping"])
+            }
         }
-        lastReloadEnd = clock.now
+        isReloading = true
+        defer { isReloading = false }
         notify.reloading(clock.now)
         defer { notify.ready("\(config.inputs.count) inputs, \(config.outputs.count) outputs") }
         let verdict = await apply()

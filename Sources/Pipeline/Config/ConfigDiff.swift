@@ -30,7 +30,7 @@ public struct ConfigDiff: Sendable, Hashable {
     private static let restartNames: [(section: String, names: [String])] = [
         ("agent", ["state_directory", "logfile", "logformat"]),
         ("spill", ["directory", "mode"]),
-        ("status", ["enabled", "socket", "group"]),
+        ("status", ["enabled", "socket", "group", "max_clients"]),
     ]
 
     public init(from old: Config, to new: Config) {
