@@ -132,7 +132,8 @@ extension SpillLog {
     }
 
     private var publicationDue: Instant {
-        guard let last = lastPublication else { return clock.now }
+        // Not the present moment: that one is later each time it is read, so it would be due for ever and never past.
+        guard let last = lastPublication else { return .zero }
         // Memory first: with nothing on disk a cursor only keeps the numbers and counters, so it may wait.
         let isIdle = settings.mode == .onFailure && segments.isEmpty
         return last + (isIdle ? max(settings.cursorInterval, .seconds(60)) : settings.cursorInterval)

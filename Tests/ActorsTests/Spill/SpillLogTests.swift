@@ -1,5 +1,6 @@
 import Glibc
 import Pipeline
+import Synchronization
 import Testing
 
 @testable import Actors
@@ -267,4 +268,33 @@ import Testing
         #expect(await log.drain("a").map(\.batch) == [bench.batch(0), bench.batch(2)])
         #expect(await log.balance("a").dropped == [.undeliverable: 3])
     }
+
+    @Test("a new log publishes its cursors in its first turn and then rests, on a clock that never stands still")
+    func restsAfterTheStart() async {
+        let log = SpillLog(
+            name: "default", directory: "/spill", settings: smallSpill(), readers: ["a"], disk: disk,
+            diskLoop: SpillTestLoops.disk, syncLoop: SpillTestLoops.sync, clock: RestlessClock(), random: SpillRandom(1)
+        )
+        await log.open()
+        await log.turn()
+        #expect(disk.paths(ending: ".cursor") == ["/spill/default/a.cursor"])
+        #expect(await log.nextDeadline() > RestlessClock.start + .milliseconds(100))
+        await log.stop()
+    }
+}
+
+/// A clock that is later each time it is read, as real ones are.
+private final class RestlessClock: Clock {
+    static let start = Instant(nanoseconds: 1_000_000_000)
+    private let reads = Mutex<Int64>(0)
+
+    var now: Instant {
+        let count = reads.withLock { count in
+            count += 1
+            return count
+        }
+        return RestlessClock.start + .nanoseconds(count)
+    }
+    var wall: Timestamp { Timestamp(nanoseconds: 1_700_000_000_000_000_000) }
+    func sleep(until deadline: Instant) async throws {}
 }
