@@ -23,6 +23,8 @@ public struct SecretError: Error, Sendable, Hashable, CustomStringConvertible {
 public struct SecretReader: Sendable {
     private static let sizeLimit = 64 * 1024
     private let source: SecretSource
+    /// Bits of the mode that refuse a file.
+    private let forbiddenMode: mode_t
     private var cached: (stamp: Stamp, secret: Secret)?
 
     /// What changes with the content.
@@ -34,7 +36,19 @@ public struct SecretReader: Sendable {
         var nanoseconds: Int
     }
 
-    public init(_ source: SecretSource) { self.source = source }
+    /// `credentials` is where systemd keeps the secrets of its service, `$CREDENTIALS_DIRECTORY`. Newer versions grant
+    /// access to the files there by an access list, whose mask the mode shows as the group's right; the folder is
+    /// closed to everybody else.
+    public init(
+        _ source: SecretSource, credentials: String? = getenv("CREDENTIALS_DIRECTORY").map { String(cString: $0) }
+    ) {
+        self.source = source
+        if case .file(let path) = source, let credentials, !credentials.isEmpty, path.hasPrefix(credentials + "/") {
+            forbiddenMode = 0o037
+        } else {
+            forbiddenMode = 0o077
+        }
+    }
 
     /// The secret as it is now; `Secret.none` without a source.
     ///
@@ -59,7 +73,7 @@ public struct SecretReader: Sendable {
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw SecretError(description: "\(path) is no regular file")
         }
-        guard status.st_mode & 0o077 == 0 else {
+        guard status.st_mode & forbiddenMode == 0 else {
             throw SecretError(description: "\(path) can be read by group or others; chmod 600 it")
         }
         guard status.st_uid == geteuid() || status.st_uid == 0 else {
