@@ -87,7 +87,7 @@ public enum SectionSpecs {
             choices: ["always", "on_failure", "off"]),
         OptionSpec("directory", .string(""), "Folder of the backlog; empty means spill in the state directory."),
         OptionSpec(
-            "max_bytes", .size(512 << 20), "Largest backlog per stream; beyond it the oldest goes.",
+            "max_bytes", .size(512 << 20), "Largest backlog, shared equally by the streams; beyond it the oldest goes.",
             bounds: 1_048_576...1e15),
         OptionSpec(
             "max_age", .duration(.seconds(7 * 86_400)), "Oldest backlog; what is older goes.", bounds: 60...315_360_000),
