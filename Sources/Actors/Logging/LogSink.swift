@@ -77,6 +77,13 @@ public final class LogSink: Sendable {
     /// Makes a logger that writes here.
     public func logger(_ label: String) -> Logger { Logger(label: label) { self.backend($0) } }
 
+    /// The same with a level of its own; nil follows the sink's.
+    public func logger(_ label: String, level: ConfigLogLevel?) -> Logger {
+        var logger = logger(label)
+        if let level { logger.logLevel = Logger.Level(level) }
+        return logger
+    }
+
     /// The backend of a logger, for `LoggingSystem.bootstrap`.
     public func backend(_ label: String) -> any LogHandler { LogBackend(label: label, sink: self) }
 
@@ -210,9 +217,11 @@ struct LogBackend: LogHandler {
     let label: String
     let sink: LogSink
     var metadata: Logger.Metadata = [:]
+    /// nil follows the sink, whose level a reload may change.
+    private var ownLevel: Logger.Level?
     var logLevel: Logger.Level {
-        get { sink.level }
-        set { _ = newValue }
+        get { ownLevel ?? sink.level }
+        set { ownLevel = newValue }
     }
 
     init(label: String, sink: LogSink) {

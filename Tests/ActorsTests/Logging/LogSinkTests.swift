@@ -81,6 +81,16 @@ struct LogSinkTests {
         close(ends[1])
     }
 
+    @Test("a plugin's own level goes before the agent's")
+    func ownLevel() {
+        let lines = lines { sink in
+            sink.logger("input", level: .debug).debug("yes")
+            sink.logger("input", level: .error).warning("no")
+            sink.logger("input", level: nil).debug("no")
+        }
+        #expect(lines.count == 1 && lines[0].hasSuffix("yes"))
+    }
+
     @Test("a repeated line is held back, another one is not")
     func repeats() {
         let lines = lines { sink in
