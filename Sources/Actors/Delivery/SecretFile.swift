@@ -8,8 +8,6 @@ public enum SecretSource: Sendable, Hashable {
     case literal(Secret)
     /// A file that holds nothing else; white space at its end does not count.
     case file(path: String)
-
-    public var isNone: Bool { self == .none }
 }
 
 /// Why a secret cannot be had.

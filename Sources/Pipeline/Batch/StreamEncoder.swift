@@ -74,13 +74,10 @@ public struct StreamEncoder: ~Copyable {
         self.limits = limits
     }
 
-    public var openBytes: Int { buffer.count }
     public var isFull: Bool { openPoints >= limits.points || buffer.count >= limits.bytes }
 
     /// Sets the rules of an input; what was derived from other rules is forgotten.
     public mutating func setRules(_ rules: InputRules, for input: String) { inputs[input] = InputCache(rules: rules) }
-
-    public mutating func removeRules(for input: String) { inputs[input] = nil }
 
     /// Encodes `set` from row `first` on until the batch is full. Returns the row to go on with after sealing; the
     /// number of rows when all are in.

@@ -50,16 +50,8 @@ public struct InputSchedule: Sendable, Hashable {
         self.roundsInterval = roundsInterval
         self.jitter = jitter
         self.offset = offset
-        self.precision = precision ?? InputSchedule.precision(option: .zero, interval: interval)
+        self.precision = precision ?? TickSchedule.precision(configured: .zero, interval: interval)
         self.timeSource = timeSource
-    }
-
-    /// The precision that results: the option if it is set, else 1 s for intervals of at least 1 s, 1 ms for at least
-    /// 1 ms, 1 µs for at least 1 µs, else 1 ns.
-    public static func precision(option: Duration, interval: Duration) -> Duration {
-        if option > .zero { return option }
-        for unit in [Duration.seconds(1), .milliseconds(1), .microseconds(1)] where interval >= unit { return unit }
-        return .nanoseconds(1)
     }
 }
 

@@ -4,6 +4,7 @@ extension ConfigDecodingRun {
         let (common, own) = read(instance, SectionSpecs.commonInput, spec.options)
         let values = OptionValues(SectionSpecs.commonInput, set: common.values)
         let interval = firstPositive(values.duration("interval"), agent.interval)
+        checkInterval("interval", values, common, instance)
         let source = InputSchedule.TimeSource(rawValue: values.string("time_source")) ?? .metric
         let precision = firstPositive(values.duration("precision"), agent.precision)
         let schedule = InputSchedule(
@@ -12,7 +13,7 @@ extension ConfigDecodingRun {
             jitter: common.values["collection_jitter"] == nil
                 ? agent.collectionJitter : values.duration("collection_jitter"),
             offset: firstPositive(values.duration("collection_offset"), agent.collectionOffset),
-            precision: source == .metric ? InputSchedule.precision(option: precision, interval: interval) : .zero,
+            precision: source == .metric ? TickSchedule.precision(configured: precision, interval: interval) : .zero,
             timeSource: source)
         warnAboutNumbers(instance)
         inputs.append(
@@ -30,6 +31,7 @@ extension ConfigDecodingRun {
         let (common, own) = read(instance, SectionSpecs.commonOutput, spec.options, others: hasServer ? ["routes"] : [])
         let values = OptionValues(SectionSpecs.commonOutput, set: common.values)
         let options = OptionValues(spec.options, set: own.values)
+        checkInterval("flush_interval", values, common, instance)
         let batchSize = values.integer("metric_batch_size")
         let flush = FlushConfig(
             interval: firstPositive(values.duration("flush_interval"), agent.flushInterval),
@@ -47,6 +49,16 @@ extension ConfigDecodingRun {
     }
 
     private func firstPositive(_ own: Duration, _ inherited: Duration) -> Duration { own > .zero ? own : inherited }
+
+    /// An interval of a plugin is that of the agent (0) or at least a millisecond, as the agent's.
+    private mutating func checkInterval(_ name: String, _ values: OptionValues, _ common: OptionSettings, _ instance: Instance) {
+        let interval = values.duration(name)
+        guard interval > .zero, interval < .milliseconds(1) else { return }
+        issues.append(
+            ConfigIssue(
+                .error, common.origins[name] ?? instance.origin, "\(instance.path).\(name)",
+                "must be 0s or at least 1ms"))
+    }
 
     /// The declaration of the instance's plugin; nil, with an issue, when there is none.
     private mutating func plugin(_ instance: Instance, _ known: [PluginSpec], kind: String) -> PluginSpec? {

@@ -60,6 +60,14 @@ struct ConfigDecodingTests {
         ConfigSample.report(text).issues.filter { $0.severity == .error }.map(\.description)
     }
 
+    @Test("an interval that would keep a core busy is an error")
+    func tinyIntervals() {
+        #expect(errors("[[inputs.cpu]]\ninterval = '1us'\n[[outputs.file]]\n").count == 1)
+        #expect(errors("[[inputs.cpu]]\ninterval = '0s'\n[[outputs.file]]\n").isEmpty)
+        #expect(errors("[[inputs.cpu]]\ninterval = '1ms'\n[[outputs.file]]\n").isEmpty)
+        #expect(errors("[[inputs.cpu]]\n[[outputs.file]]\nflush_interval = '1ns'\n").count == 1)
+    }
+
     @Test("what the file does not say has its default")
     func defaults() throws {
         let config = try ConfigSample.config("[[inputs.cpu]]")
