@@ -121,6 +121,29 @@ class Reload(EndToEnd):
         wait_until(lambda: not oracle.gaps(both(), 250_000_000), 120, "no tick is missing", 0.1)
         self.assert_exact(agent.balance())
 
+    def test_a_stream_that_nobody_reads_any_more_shows_as_orphaned(self):
+        server = self.server()
+        agent = self.agent(url=server.url, host_proc=self.proc(10), output={"namedrop": ["nothing"]})
+        self.wait_for_lines(server, 50)
+        server.refuse()
+        time.sleep(2)
+        del agent.parts["output"]["namedrop"]
+        agent.write_config()
+        self.assertEqual(agent.run("reload").returncode, 0)
+
+        def orphans():
+            return {reader["name"]: reader for stream in agent.status()["streams"] if stream["name"] != "default"
+                    for reader in stream["readers"] if reader["orphaned"]}
+        wait_until(orphans, 10, "the old stream is an orphan")
+        self.assertEqual(agent.stop(), 0)
+        agent.start()
+        wait_until(orphans, 10, "it still is after a restart")
+        agent.parts["output"]["namedrop"] = ["nothing"]
+        agent.write_config()
+        server.resume()
+        self.assertEqual(agent.run("reload").returncode, 0)
+        wait_until(lambda: not orphans(), 10, "it is read again")
+
     def test_an_output_that_gets_a_stream_of_its_own_loses_no_point(self):
         server = self.server()
         agent = self.agent(url=server.url, host_proc=self.proc(10), flush="3s")

@@ -44,6 +44,16 @@ public struct SpillInspection: Sendable {
         try disk.list(directory).filter { $0.kind == .directory }.map(\.name).sorted()
     }
 
+    /// The streams that have a cursor and a name of ours, so that opening them can lose nothing.
+    public static func streamsWithReaders(_ directory: String, disk: any Disk = LinuxDisk()) -> [String] {
+        let names = (try? streams(directory, disk: disk)) ?? []
+        return names.filter { name in
+            guard SpillFiles.sanitised(name) == name else { return false }
+            let entries = (try? disk.list(directory + "/" + name)) ?? []
+            return entries.contains { $0.kind == .file && SpillFiles.reader($0.name) != nil }
+        }
+    }
+
     /// Looks at one stream. Errors: the folder cannot be listed; unreadable files are problems of their own.
     public init(directory: String, stream: String, disk: any Disk = LinuxDisk()) throws(DiskError) {
         self.stream = stream

@@ -50,10 +50,7 @@ extension Daemon {
         await drainMoved(from: old)
         await changeOutputs(diff, old, tree)
         for stream in layout.streams { await streams[stream.name]?.setReaders(stream.outputs) }
-        for stream in old.streams where layout.streams.allSatisfy({ $0.name != stream.name }) {
-            await tree.store.remove("spill:\(stream.name)")
-            streams[stream.name] = nil
-        }
+        await leaveStreams(of: old, tree)
         for input in new.inputs {
             guard let runner = made[input.id] else { continue }
             runners[input.id] = runner
@@ -65,14 +62,30 @@ extension Daemon {
     private func addStreams(from old: StreamLayout, _ tree: Wiring.Tree) async {
         let count = layout.streams.count
         for stream in layout.streams {
+            if let orphan = orphans.removeValue(forKey: SpillFiles.sanitised(stream.name)) {
+                streams[stream.name] = orphan
+            }
             if let spill = streams[stream.name] {
                 let leaving = old.streams.first { $0.name == stream.name }?.outputs ?? []
                 await spill.setReaders(stream.outputs + leaving.filter { !stream.outputs.contains($0) })
                 await spill.configure(wiring.spillSettings(config, streams: count))
             } else {
-                let spill = wiring.spillLog(stream, config, streams: count)
+                let spill = wiring.spillLog(stream.name, readers: stream.outputs, config, streams: count)
                 streams[stream.name] = spill
                 await tree.store.add(wiring.storeChild(spill))
+            }
+        }
+    }
+
+    /// Streams that no output reads any more end, unless they hold a backlog: then they stay until it expires.
+    private func leaveStreams(of old: StreamLayout, _ tree: Wiring.Tree) async {
+        for stream in old.streams where layout.streams.allSatisfy({ $0.name != stream.name }) {
+            guard let spill = streams.removeValue(forKey: stream.name) else { continue }
+            await spill.setReaders([])
+            if await spill.status().readers.contains(where: { $0.balance.pending > 0 }) {
+                orphans[SpillFiles.sanitised(stream.name)] = spill
+            } else {
+                await tree.store.remove("spill:\(spill.name)")
             }
         }
     }

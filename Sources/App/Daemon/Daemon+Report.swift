@@ -22,6 +22,7 @@ extension Daemon {
         for stream in layout.streams {
             if let spill = streams[stream.name] { report.streams.append(await spill.status()) }
         }
+        for (_, spill) in orphans.sorted(by: { $0.key < $1.key }) { report.streams.append(await spill.status()) }
         await fillOutputs(&report)
         report.process = StatusReport.Process(OwnProcess.read())
         report.headlines = Headlines.make(from: await batcher.latestSamples())

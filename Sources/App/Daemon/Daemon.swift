@@ -18,6 +18,8 @@ actor Daemon {
     var config: Config
     var layout: StreamLayout
     var streams: [String: SpillLog] = [:]
+    /// Streams that no output reads any more but that hold a backlog, by folder: bounded by age, and in the status.
+    var orphans: [String: SpillLog] = [:]
     var senders: [String: Sender] = [:]
     var runners: [String: CollectorRunner] = [:]
     var lastReload: ReloadVerdict?
@@ -43,7 +45,11 @@ actor Daemon {
         started = (clock.wall, clock.now)
         layout = StreamLayout(config)
         for stream in layout.streams {
-            streams[stream.name] = wiring.spillLog(stream, config, streams: layout.streams.count)
+            streams[stream.name] = wiring.spillLog(
+                stream.name, readers: stream.outputs, config, streams: layout.streams.count)
+        }
+        for folder in wiring.orphanFolders(besides: layout, config) {
+            orphans[folder] = wiring.spillLog(folder, readers: [], config, streams: layout.streams.count)
         }
         for output in config.outputs {
             guard let stream = layout.stream(of: output.id), let spill = streams[stream.name] else { continue }
@@ -164,7 +170,7 @@ actor Daemon {
     /// Everything sealed is synced, then the process ends at once.
     private func hurry() async -> Never {
         let clock = wiring.loops.main
-        let logs = Array(streams.values)
+        let logs = Array(streams.values) + Array(orphans.values)
         // A sync may hang, and nothing can cancel it.
         clock.endProcess(after: .seconds(5))
         await batcher.flush()
@@ -194,7 +200,8 @@ actor Daemon {
         if notify.watchdogInterval != nil { control.append(watchdogChild()) }
         return wiring.tree(
             control: control,
-            store: layout.streams.compactMap { stream in streams[stream.name].map(wiring.storeChild) },
+            store: layout.streams.compactMap { stream in streams[stream.name].map(wiring.storeChild) }
+                + orphans.sorted { $0.key < $1.key }.map { wiring.storeChild($0.value) },
             egress: config.outputs.compactMap { output in
                 senders[output.id].map { wiring.egressChild($0, output) }
             },
@@ -247,7 +254,8 @@ actor Daemon {
     /// Whether the batcher has handled a flush lately. The flush waits for the spill log, so it vouches for both.
     private func isProgressing() async -> Bool {
         let now = wiring.loops.main.now
-        let patience = wiring.flushSchedule(layout, config).interval * 2 + .seconds(15)
+        let schedule = wiring.flushSchedule(layout, config)
+        let patience = schedule.interval * 2 + schedule.offset + schedule.jitter + .seconds(15)
         return now - (await batcher.status().lastFlush ?? started.now) < patience
     }
 

@@ -120,10 +120,17 @@ struct Wiring: Sendable {
 
     // MARK: The actors
 
-    func spillLog(_ stream: StreamLayout.Stream, _ config: Config, streams: Int) -> SpillLog {
+    func spillLog(_ name: String, readers: [String], _ config: Config, streams: Int) -> SpillLog {
         SpillLog(
-            name: stream.name, directory: spillRoot, settings: spillSettings(config, streams: streams),
-            readers: stream.outputs, diskLoop: loops.disk, syncLoop: loops.sync, clock: loops.main)
+            name: name, directory: spillRoot, settings: spillSettings(config, streams: streams), readers: readers,
+            diskLoop: loops.disk, syncLoop: loops.sync, clock: loops.main)
+    }
+
+    /// Folders of streams that an earlier configuration had; at most 16, since each costs memory. Without a spill, none.
+    func orphanFolders(besides layout: StreamLayout, _ config: Config) -> [String] {
+        guard config.spill.settings.mode != .off else { return [] }
+        let own = Set(layout.streams.map { SpillFiles.sanitised($0.name) })
+        return SpillInspection.streamsWithReaders(spillRoot).filter { !own.contains($0) }.prefix(16).map { $0 }
     }
 
     /// The share of one stream: the configured caps are those of the whole spill.
@@ -167,7 +174,7 @@ struct Wiring: Sendable {
         return Sender(
             output: output.id, instance: NodeName.current, log: spill, router: router,
             settings: SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond), clock: loops.main,
-            logger: log.logger("output"))
+            logger: log.logger("output", level: output.logLevel))
     }
 
     private func transport(_ output: OutputConfig, _ route: RouteConfig, _ config: Config) -> any Transport {
@@ -197,7 +204,7 @@ struct Wiring: Sendable {
 
         return CollectorRunner(
             input: input.id, collector: collector, schedule: schedule, precision: input.schedule.precision,
-            channel: channel, clock: loops.main, logger: log.logger("input"),
+            channel: channel, clock: loops.main, logger: log.logger("input", level: input.logLevel),
             hooks: GatherHooks(
                 willGather: { name in
                     crashes.enter(name)
