@@ -214,7 +214,7 @@ extension SpillLog {
         status.bytes = totalBytes
         status.bytesLimit = settings.bytesLimit
         status.segments = segments.count
-        if let oldest = segments.first { status.oldestAge = clock.wall - (oldest.newest ?? oldest.header.created) }
+        if let oldest = segments.first { status.oldestAge = max(.zero, clock.wall - oldest.header.created) }
         status.dirtyBytes = dirtyBytes
         status.memoryBytes = tailBytes
         status.quarantinedBytes = quarantinedBytes

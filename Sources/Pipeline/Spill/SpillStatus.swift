@@ -61,7 +61,7 @@ public struct SpillStatus: Sendable, Hashable {
     public var bytes: Int = 0
     public var bytesLimit: Int = 0
     public var segments: Int = 0
-    /// Age of the oldest segment by its newest point.
+    /// Since the oldest segment was begun: nothing on disk is older.
     public var oldestAge: Duration?
     /// Written, not yet synced.
     public var dirtyBytes: Int = 0

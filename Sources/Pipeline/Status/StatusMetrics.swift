@@ -86,7 +86,7 @@ public enum StatusMetrics {
             text.family("godwit_spill_\(name)", .gauge, help)
             for stream in streams { text.sample([("stream", stream.name)], Double(value(stream))) }
         }
-        text.family("godwit_spill_oldest_age_seconds", .gauge, "Age of the oldest segment by its newest point.")
+        text.family("godwit_spill_oldest_age_seconds", .gauge, "Since the oldest segment on disk was begun.")
         for stream in streams { text.age([("stream", stream.name)], stream.oldestAge) }
         text.family("godwit_spill_verdicts_total", .counter, "What recovery and running found, by verdict.")
         for stream in streams {
