@@ -53,6 +53,9 @@ struct ConfigDecodingRun {
     let decoder: ConfigDecoder
     var issues: [ConfigIssue]
     var origins: [String: ConfigOrigin] = [:]
+    /// Ids of plugins so far, with their group, and the number that the next one of a name may get.
+    var ids: Set<String> = []
+    var numbers: [String: Int] = [:]
     /// Unknown plugins already reported.
     var reported: Set<String> = []
     private let hadErrors: Bool

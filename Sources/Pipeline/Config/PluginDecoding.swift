@@ -18,7 +18,7 @@ extension ConfigDecodingRun {
         warnAboutNumbers(instance)
         inputs.append(
             InputConfig(
-                id: identify(instance, values, inputs.map(\.id), group: "inputs"), plugin: spec.name,
+                id: identify(instance, values, group: "inputs"), plugin: spec.name,
                 alias: values.string("alias"), schedule: schedule,
                 metric: metricOptions(values, common.origins, instance, agent),
                 logLevel: ConfigLogLevel(rawValue: values.string("log_level")),
@@ -42,7 +42,7 @@ extension ConfigDecodingRun {
         if hasServer { checkServer(instance, options, own.origins) }
         outputs.append(
             OutputConfig(
-                id: identify(instance, values, outputs.map(\.id), group: "outputs"), plugin: spec.name,
+                id: identify(instance, values, group: "outputs"), plugin: spec.name,
                 alias: values.string("alias"), flush: flush,
                 metric: metricOptions(values, common.origins, instance, agent), routes: routes,
                 logLevel: ConfigLogLevel(rawValue: values.string("log_level")), options: options))
@@ -93,22 +93,21 @@ extension ConfigDecodingRun {
     }
 
     /// An id that no earlier instance has.
-    private mutating func identify(
-        _ instance: Instance, _ values: OptionValues, _ taken: [String], group: String
-    ) -> String {
+    private mutating func identify(_ instance: Instance, _ values: OptionValues, group: String) -> String {
         let alias = values.string("alias")
         if alias.utf8.count > 64 {
             issues.append(
                 ConfigIssue(.error, instance.origin, "\(instance.path).alias", "an alias has at most 64 bytes"))
         }
         let base = alias.isEmpty ? instance.plugin : "\(instance.plugin)::\(alias)"
-        let used = Set(taken)
         var id = base
-        var number = 2
-        while used.contains(id) {
+        // Goes on where the last one of this name ended: thousands of instances must not cost millions of look-ups.
+        var number = numbers["\(group).\(base)"] ?? 2
+        while !ids.insert("\(group).\(id)").inserted {
             id = "\(base)#\(number)"
             number += 1
         }
+        numbers["\(group).\(base)"] = number
         origins["\(group).\(id)"] = instance.origin
         return id
     }

@@ -60,6 +60,13 @@ struct ConfigDecodingTests {
         ConfigSample.report(text).issues.filter { $0.severity == .error }.map(\.description)
     }
 
+    @Test("thousands of instances of one plugin get an id each, without thousands of look-ups for each")
+    func manyInstances() throws {
+        let config = try ConfigSample.config(String(repeating: "[[inputs.cpu]]\n", count: 3_000))
+        #expect(Set(config.inputs.map(\.id)).count == 3_000)
+        #expect(config.inputs.last?.id == "cpu#3000")
+    }
+
     @Test("an interval that would keep a core busy is an error")
     func tinyIntervals() {
         #expect(errors("[[inputs.cpu]]\ninterval = '1us'\n[[outputs.file]]\n").count == 1)
