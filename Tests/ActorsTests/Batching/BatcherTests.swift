@@ -189,7 +189,7 @@ struct BatcherTests {
                 channel.send(.samples(input: "in", set(1)))
                 await eventually("it arrives") { await batcher.status().receivedPoints == UInt64(turn) }
                 clock.advance(by: .seconds(11))
-                await eventually("the batch is sealed", within: .seconds(2)) { sink.batches.count == turn }
+                await eventually("the batch is sealed") { sink.batches.count == turn }
             }
         }
     }
@@ -200,11 +200,11 @@ struct BatcherTests {
         await running([plan(sink)], channel: channel, clock: clock) { batcher in
             await eventually("the flush sleeps") { clock.sleeperCount == 1 }
             await batcher.configure(streams: [plan(sink)], flush: flush(600))
-            await eventually("longer", within: .seconds(2)) {
+            await eventually("longer") {
                 clock.deadlines.contains { $0 - clock.now > .seconds(11) }
             }
             await batcher.configure(streams: [plan(sink)], flush: flush(1))
-            await eventually("shorter", within: .seconds(2)) {
+            await eventually("shorter") {
                 clock.deadlines.contains { $0 - clock.now <= .seconds(2) }
             }
         }
