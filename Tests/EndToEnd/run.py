@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Runs the end-to-end and fault tests against the built binary.
 
-  run.py [--binary PATH] [--only PATTERN]... [--long] [--list] [--keep]
+  run.py [--binary PATH] [--only PATTERN]... [--jobs N] [--long] [--list] [--keep]
 
 Each test is printed with its duration; a test that cannot run here is skipped by name with the reason. --only takes
 parts of names (`test_kill.KillLoop.test_x`); --long asks for the thorough sizes (2,000 kills, every outage 60 s).
+Tests share nothing, so N of them run at once, each in a process of its own: most of them wait most of the time.
 The last line is `N passed, N failed, N skipped`; the exit status is 1 when one failed.
 """
 import argparse
+import concurrent.futures
 import os
+import re
 import signal
+import subprocess
 import sys
+import threading
 import time
 import traceback
 import unittest
@@ -78,10 +83,72 @@ def every(suite):
             yield each
 
 
+def units(tests):
+    """What may run beside one another, longest first: a test, or a class whose tests share something."""
+    found = {}
+    for test in tests:
+        shares = getattr(test, "together", False) or "setUpClass" in vars(type(test))
+        key = test.id().rpartition(".")[0] if shares else test.id()
+        found.setdefault(key, []).append(test)
+
+    def seconds(group):
+        return max(getattr(getattr(test, test._testMethodName, None), "seconds", 5) for test in group)
+    return sorted(found.values(), key=seconds, reverse=True)
+
+
+class Pool:
+    """Runs units in processes of their own, so many at once, and prints each one's lines when it has ended."""
+
+    def __init__(self, options):
+        self.options = options
+        self.counts = [0, 0, 0]
+        self.lock = threading.Lock()
+        self.running = set()
+
+    def one(self, unit):
+        command = [sys.executable, os.path.abspath(__file__), "--jobs", "1", "--binary", self.options.binary]
+        for flag in ("long", "keep"):
+            command += ["--" + flag] if getattr(self.options, flag) else []
+        for test in unit:
+            command += ["--exactly", test.id()]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   errors="replace")
+        self.running.add(process)
+        text, _ = process.communicate()
+        self.running.discard(process)
+        lines = text.rstrip("\n").split("\n")
+        ending = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped", lines[-1])
+        with self.lock:
+            print("\n".join(lines[:-2] if ending else lines), flush=True)
+            if not ending:
+                print("FAIL  %s  (its process ended with %s)" % (unit[0].id(), process.returncode), flush=True)
+            for index, number in enumerate(ending.groups() if ending else (0, len(unit), 0)):
+                self.counts[index] += int(number)
+
+    def run(self, tests):
+        began = time.monotonic()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as threads:
+                try:
+                    list(threads.map(self.one, units(tests)))
+                except BaseException:
+                    threads.shutdown(wait=False, cancel_futures=True)
+                    raise
+        finally:
+            # Each ends its own children when it is told to end.
+            for process in list(self.running):
+                process.terminate()
+        print("%.0f s" % (time.monotonic() - began))
+        print("%d passed, %d failed, %d skipped" % tuple(self.counts))
+        return 1 if self.counts[1] else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=".build/release/godwit")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN")
+    parser.add_argument("--exactly", action="append", default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--jobs", type=int, default=5, metavar="N", help="how many tests run at once (5)")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the scratch folders")
@@ -96,9 +163,18 @@ def main():
     tests = list(every(unittest.defaultTestLoader.discover(HERE, "test_*.py", HERE)))
     if options.only:
         tests = [test for test in tests if any(part in test.id() for part in options.only)]
+    if options.exactly:
+        tests = [test for test in tests if test.id() in options.exactly]
     if options.list:
         print("\n".join(test.id() for test in tests))
         return 0
+    if options.jobs > 1 and len(tests) > 1:
+        return Pool(options).run(tests)
+    return here(tests)
+
+
+def here(tests):
+    """Runs the tests one after the other in this process."""
     result = Lines()
     began = time.monotonic()
     try:

@@ -8,7 +8,7 @@ import time
 
 from support import agent as agents
 from support import oracle, processes
-from support.case import EndToEnd
+from support.case import EndToEnd, takes
 from support.processes import wait_until
 
 SERIES = 50
@@ -71,11 +71,10 @@ class Full(EndToEnd):
                            spill={"directory": point + "/spill", "min_free_bytes": "1MiB", "min_free_percent": 0,
                                   "segment_bytes": "256KiB"})
         wait_until(lambda: agent.balance()["sealed"] > SERIES * 5, 20, "points are sealed")
-        with open(point + "/other", "wb") as file:
+        with open(point + "/other", "wb", buffering=0) as file:
             try:
                 while True:
                     file.write(b"x" * 65536)
-                    file.flush()
             except OSError:
                 pass
         filled = agent.balance()["sealed"]
@@ -91,11 +90,10 @@ class Full(EndToEnd):
 
     def test_start_on_a_full_disk(self):
         point = self.mounted("1m")
-        with open(point + "/other", "wb") as file:
+        with open(point + "/other", "wb", buffering=0) as file:
             try:
                 while True:
                     file.write(b"x" * 4096)
-                    file.flush()
             except OSError:
                 pass
         server = self.server()
@@ -118,11 +116,12 @@ class Caps(EndToEnd):
         self.assertLess(size, (1 << 20) + 2 * (128 << 10) + 65536)
         balance = agent.balance()
         self.assert_exact(balance)
+        skipped = agent.skipped()
         self.assertEqual(agent.stop(), 0)
         kept = sorted(oracle.ticks(agent.spilled()))
         self.assertLess(time.time_ns() - kept[-1], 5_000_000_000, "the newest points are gone")
         # Dropped by whole segments from the old end: what is left has no hole.
-        holes = oracle.gaps(agent.spilled(), 100_000_000)
+        holes = oracle.gaps(agent.spilled(), 20_000_000, skipped)
         self.assertEqual(holes, [])
 
     def test_the_balance_survives_a_restart(self):
@@ -160,6 +159,7 @@ class Damaged(EndToEnd):
         self.wait_arrived(server, lines)
         self.assert_exact(agent.balance())
 
+    @takes(30)
     def test_a_torn_tail_keeps_every_record_before_it(self):
         agent, server, lines = self.spilling()
         newest = files(agent, ".seg")[-1]
@@ -167,12 +167,14 @@ class Damaged(EndToEnd):
             file.write(b"GDBK" + os.urandom(60))
         self.arrive_again(agent, server, lines)
 
+    @takes(30)
     def test_a_missing_cursor_costs_nothing(self):
         agent, server, lines = self.spilling()
         for path in files(agent, "cursor"):
             os.unlink(path)
         self.arrive_again(agent, server, lines)
 
+    @takes(30)
     def test_a_random_cursor_costs_nothing(self):
         agent, server, lines = self.spilling()
         for path in [each for each in files(agent, "") if "cursor" in os.path.basename(each)]:
@@ -180,6 +182,7 @@ class Damaged(EndToEnd):
                 file.write(os.urandom(64))
         self.arrive_again(agent, server, lines)
 
+    @takes(30)
     def test_junk_is_left_alone_and_never_followed(self):
         agent, server, lines = self.spilling()
         folder = os.path.dirname(files(agent, ".seg")[0])
@@ -271,11 +274,11 @@ class Failing(EndToEnd):
         os.kill(self.daemon_of(agent), signal.SIGTERM)
         return agent.process.wait(30)
 
-    def inject(self, expression, fault_is_seen=True):
+    def inject(self, expression):
         self.needs_program("strace")
         if subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode != 0:
             self.skipTest("needs strace with ptrace allowed")
-        # Only the spill uses fdatasync and pwrite64, so no filter by path is needed.
+        # Only the spill uses fdatasync and pwritev, so no filter by path is needed.
         server = self.server()
         agent = self.agent(url=server.url, host_proc=self.proc(SERIES), start=False)
         with open(agent.log, "ab") as log:
@@ -285,20 +288,23 @@ class Failing(EndToEnd):
                  agent.config], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=agent.environment,
                 cwd=agent.folder)
         agent.wait_ready(30)
-        self.wait_for_lines(server, SERIES * 20, 60)
-        if fault_is_seen:
+
+        def injected():
             with open(os.path.join(agent.folder, "trace")) as file:
-                self.assertIn("INJECTED", file.read())
+                text = file.read()
+                return "INJECTED" in text or "DELAYED" in text
+        wait_until(injected, 30, "the call that fails")
+        self.wait_for_lines(server, len(server.lines) + SERIES * 20, 60)
         balance = agent.balance()
         self.assert_exact(balance)
-        self.assertEqual(oracle.gaps(server.stored(), 350_000_000), [], "ticks are missing")
+        self.assertEqual(oracle.gaps(server.stored(), 100_000_000, agent.skipped()), [], "ticks are missing")
         self.assertEqual(self.finish(agent), 0)
         return agent, server
 
     def test_eio_on_the_nth_sync_loses_nothing(self):
-        for turn in (1, 2, 3, 5, 8):
+        for turn in (1, 2, 3, 5):
             with self.subTest(nth=turn):
-                self.inject("fdatasync:error=EIO:when=%d" % turn, fault_is_seen=turn < 3)
+                self.inject("fdatasync:error=EIO:when=%d" % turn)
 
     def test_eio_on_every_sync_goes_to_memory_without_an_exit(self):
         self.inject("fdatasync:error=EIO")
@@ -306,10 +312,10 @@ class Failing(EndToEnd):
     def test_eio_on_a_write_loses_nothing(self):
         for turn in (2, 3, 5):
             with self.subTest(nth=turn):
-                self.inject("pwrite64:error=EIO:when=%d" % turn)
+                self.inject("pwritev:error=EIO:when=%d" % turn)
 
     def test_enospc_on_a_write_loses_nothing_that_was_sent(self):
-        self.inject("pwrite64:error=ENOSPC:when=5+5")
+        self.inject("pwritev:error=ENOSPC:when=5+5")
 
     def test_a_sync_that_takes_five_seconds_stops_nobody(self):
         began = time.monotonic()

@@ -151,9 +151,9 @@ class RealServer(EndToEnd):
         self.assertEqual(agent.stop(), 0)
         stored = server.points("net")
         by_time = {}
-        for tags, time in stored:
-            by_time.setdefault(time, set()).add(tags)
-        full = [time for time, tags in by_time.items() if len(tags) == 10]
+        for tags, moment in stored:
+            by_time.setdefault(moment, set()).add(tags)
+        full = [moment for moment, tags in by_time.items() if len(tags) == 10]
         self.assertGreaterEqual(len(full), len(by_time) - 1, "good lines beside a bad one were lost")
         self.assertLessEqual(balance["rejected"], len(by_time) + 2, "more was rejected than the bad lines")
         self.assertEqual(len(server.points("odd")), 1, "the conflicting point is not stored")

@@ -179,7 +179,12 @@ public actor InfluxDBTransport: Transport {
             return .failure(.configuration(reason: error.description))
         }
         switch await client.perform(request) {
-        case .success(let reply): return .success(reply)
+        case .success(var reply):
+            if reply.status >= 300 {
+                let redaction = EchoRedaction(request.credentials, headers: settings.headers)
+                reply.body = redaction.applied(to: reply.body)
+            }
+            return .success(reply)
         case .failure(let failure):
             if failure.kind == .timeout { timeouts = timeouts.addingSaturated(1) }
             return .failure(failure.outcome)

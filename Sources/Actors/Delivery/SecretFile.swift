@@ -72,7 +72,7 @@ public struct SecretReader: Sendable {
             throw SecretError(description: "\(path) is no regular file")
         }
         guard status.st_mode & forbiddenMode == 0 else {
-            throw SecretError(description: "\(path) can be read by group or others; chmod 600 it")
+            throw SecretError(description: "\(path) can be read by group or others; give it mode 0600")
         }
         guard status.st_uid == geteuid() || status.st_uid == 0 else {
             throw SecretError(description: "\(path) belongs to user \(status.st_uid), not to us or root")

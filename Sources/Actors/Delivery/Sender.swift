@@ -124,7 +124,7 @@ public actor Sender {
     /// Brings a batch to its end; nil when a live one gives way because no route is usable.
     private func carry(_ stored: StoredBatch, _ lane: Lane) async throws -> Fate? {
         let batch = stored.batch
-        let parts = learned.parts(for: batch.payload.count, now: clock.now)
+        let parts = learned.parts(for: batch.textByteCount, now: clock.now)
         var bisection = BatchBisection(lineCount: batch.pointCount, parts: parts)
         if parts == 1 {
             let id = BatchID(instance: instance, sequence: stored.sequence)
@@ -149,6 +149,12 @@ public actor Sender {
         var bisection = start
         if index.count != batch.pointCount { bisection = BatchBisection(lineCount: index.count) }
         while let lines = bisection.next {
+            let size = index.bytes(of: lines).count
+            if lines.count > 1, learned.excludes(size, now: clock.now) {
+                // What is known to be too large is halved without asking.
+                bisection.tooBig(reason: "larger than the server takes")
+                continue
+            }
             let part = PayloadCoding.part(text[index.bytes(of: lines)], count: lines.count, of: batch)
             let id = BatchID(instance: instance, sequence: stored.sequence, lines: lines)
             switch try await settle(part, id, lane) {
@@ -206,7 +212,7 @@ public actor Sender {
             case .partial(let rejected, _): return .accepted(rejected: rejected)
             case .data(let reason, let isExplained): return .refused(reason: reason, isExplained: isExplained)
             case .tooBig(let reason):
-                learned.refused(bytes: batch.payload.count, now: clock.now)
+                learned.refused(bytes: batch.textByteCount, now: clock.now)
                 return .tooBig(reason: reason)
             case .unavailable, .configuration, .createDatabase:
                 if giveWay(lane, delivery) { return .gaveWay }
@@ -255,7 +261,7 @@ public actor Sender {
         case .replay: replay.sentReplay(bytes: batch.payload.count, now: now)
         }
         guard delivery.outcome.isFinal else { return }
-        learned.accepted(bytes: batch.payload.count)
+        learned.accepted(bytes: batch.textByteCount)
         let latency = now - started
         counters.lastLatency = latency
         if latency > ReplayBudget.slowLimit { replay.slowDown(now: now) }

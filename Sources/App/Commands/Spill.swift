@@ -222,8 +222,8 @@ struct SpillDrop: ParsableCommand {
 
     @OptionGroup var place: SpillPlace
 
-    @Option(name: .long, help: "The stream whose backlog is given up.")
-    var stream: String
+    @Option(name: .long, help: "The stream whose backlog is given up; may be left out where there is only one.")
+    var stream: String?
 
     @Option(name: .long, help: "Only of this output.")
     var output: String?
@@ -233,7 +233,11 @@ struct SpillDrop: ParsableCommand {
 
     func run() throws {
         let directory = try place.path()
-        let name = try place.streams(directory, only: stream).first ?? stream
+        let found = try place.streams(directory, only: stream)
+        guard found.count == 1, let name = found.first else {
+            complain(found.isEmpty ? "there is no backlog" : "name one with --stream: \(found.joined(separator: ", "))")
+            throw ExitCode(64)
+        }
         guard yes else {
             complain("this deletes points that were not delivered; repeat with --yes (see: godwit spill check)")
             throw ExitCode(64)

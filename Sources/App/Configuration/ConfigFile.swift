@@ -61,7 +61,7 @@ enum ConfigFile {
         let tree = merged.substituting(environment, key: "", &issues)
         var decoder = decoder
         decoder.filesReadableByOthers.formUnion(reading.readableByOthers)
-        return decoder.decode(tree, issues: issues)
+        return examined(decoder.decode(tree, issues: issues))
     }
 
     /// The environment of this process.

@@ -14,6 +14,9 @@ extension Daemon {
             let errors = report.issues.filter { $0.severity == .error }.map { "\($0)" }
             return ReloadVerdict(time: now, isAccepted: false, errors: errors)
         }
+        for issue in report.issues where issue.severity == .warning {
+            logger.warning("configuration", metadata: ["issue": "\(issue)"])
+        }
         let diff = ConfigDiff(from: config, to: new)
         guard !diff.isEmpty else { return ReloadVerdict(time: now, isAccepted: true) }
         // Everything that can fail is made before anything is changed.

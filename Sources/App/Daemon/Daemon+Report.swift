@@ -81,8 +81,10 @@ extension Daemon {
             entry.activeRoute = status.router.active
             entry.activeSince = clock.now - status.router.activeSince
             entry.lastSwitchCause = status.router.lastSwitch?.cause
-            entry.routes = status.router.routes.map {
-                StatusReport.Route(name: $0.id, breaker: $0.breaker, lastError: $0.lastError)
+            entry.routes = status.router.routes.map { route in
+                var entry = StatusReport.Route(name: route.id, breaker: route.breaker, lastError: route.lastError)
+                entry.destinations = destinations(of: output, route: route.id)
+                return entry
             }
             for (outcome, count) in status.requests { entry.requests[outcome.rawValue] = count }
             entry.retries = status.retries
@@ -92,6 +94,14 @@ extension Daemon {
             entry.droppedRecently = droppedRecently(output.id, entry.balance.droppedTotal)
             report.outputs.append(entry)
         }
+    }
+
+    /// Where a route leads, as it may be shown: credentials may stand in user information and query.
+    private func destinations(of output: OutputConfig, route: String) -> [String] {
+        guard output.plugin == "influxdb" else { return [] }
+        let own = output.routes.first { $0.kind.rawValue == route }?.urls ?? []
+        let urls = own.isEmpty ? output.options.strings("urls") : own
+        return urls.compactMap(HTTPURL.init).map { "\($0.scheme)://\($0.authority)\($0.path)" }
     }
 
     /// Points of an output dropped within the last ten minutes, from samples taken whenever a report is made.

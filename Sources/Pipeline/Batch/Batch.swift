@@ -22,4 +22,13 @@ public struct Batch: Sendable, Hashable {
         self.codec = codec
         self.payload = payload
     }
+
+    /// Bytes of line protocol before compression: for gzip what the member's trailer says (RFC 1952, 2.3.1).
+    ///
+    /// Why: parts of a batch compress worse than the whole, so only uncompressed sizes compare.
+    public var textByteCount: Int {
+        guard codec == .gzip else { return payload.count }
+        guard payload.count >= 18 else { return payload.count }
+        return payload.suffix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
 }

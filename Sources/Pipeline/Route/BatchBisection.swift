@@ -86,7 +86,8 @@ public struct BatchBisection: Sendable, Hashable {
 
 /// The largest request that a route takes, learned from its 413 replies and forgotten after an hour.
 ///
-/// Units: bytes on the wire.
+/// Units: bytes of line protocol before compression. Whether the server counts before or after, the ratio of the two
+/// holds for one stream.
 public struct LearnedLimit: Sendable, Hashable {
     public static let memory = Duration.seconds(3600)
     private var bytes: Int?
@@ -108,6 +109,13 @@ public struct LearnedLimit: Sendable, Hashable {
 
     /// The largest request that is worth a try at `now`; nil when nothing is known.
     public func limit(now: Instant) -> Int? { now < until ? bytes : nil }
+
+    /// Whether a request of so many bytes is not worth a try. Half as much again as the limit still is: the limit is
+    /// half of what was refused, and parts of equal line counts differ a little in bytes.
+    public func excludes(_ size: Int, now: Instant) -> Bool {
+        guard let limit = limit(now: now) else { return false }
+        return size - limit > limit / 2
+    }
 
     /// Into how many parts a payload of `size` bytes has to be cut.
     public func parts(for size: Int, now: Instant) -> Int {

@@ -173,6 +173,7 @@ extension StatusReport.Output {
                         "name": .string(route.name),
                         "breaker": .string(route.breaker.rawValue),
                         "last_error": .optional(route.lastError),
+                        "destinations": .array(route.destinations.map { .string($0) }),
                     ]
                 }),
             "requests": .counters(requests),

@@ -106,6 +106,8 @@ public struct StatusReport: Sendable, Hashable {
         public var name: String
         public var breaker: RouteBreaker.State
         public var lastError: String?
+        /// The URLs it leads to, without user information and query; empty where there is no server.
+        public var destinations: [String] = []
 
         public init(name: String, breaker: RouteBreaker.State, lastError: String? = nil) {
             self.name = name

@@ -113,7 +113,8 @@ public enum StatusText {
         if !requests.isEmpty { lines.append("    requests \(requests), \(output.retries) retries") }
         for route in output.routes {
             let isActive = route.name == output.activeRoute
-            var line = "    route    \(Readable.line(route.name)): \(route.breaker.rawValue)"
+            let target = route.destinations.map { " " + Readable.line($0) }.joined(separator: ",")
+            var line = "    route    \(Readable.line(route.name))\(target): \(route.breaker.rawValue)"
             if isActive { line += ", active \(output.activeSince.map { "for " + Readable.duration($0) } ?? "")" }
             if let error = route.lastError { line += "; last error: \(Readable.line(error))" }
             lines.append(line)

@@ -97,6 +97,16 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         #expect(outcome.outcomeClass == expected, "\(outcome)")
     }
 
+    @Test("a server that repeats the secrets it was sent does not get them into the reason")
+    func echo() async {
+        let server = ScriptedServer { _, _ in .reply(401, body: error("denied: Token kanarie-1 for kanarie-2")) }
+        defer { server.stop() }
+        let outcome = await send(
+            transport(server) { $0.token = .literal(Secret("kanarie-1")); $0.headers = ["X-Key": "Bearer kanarie-2"] })
+        #expect(outcome.outcomeClass == .configuration)
+        #expect(outcome.reason.contains("denied: Token *** for ***"), "\(outcome)")
+    }
+
     @Test("a redirect is not followed, so no token goes elsewhere")
     func redirect() async {
         let other = ScriptedServer { _, _ in .reply(204) }

@@ -123,6 +123,30 @@ final class ScriptedTransport: Transport {
             ])
     }
 
+    @Test("the learned limit holds where the server counts uncompressed bytes: parts compress worse than the whole")
+    func tooBigInside() async throws {
+        let server = ScriptedServer { _, request in
+            let text = try? Gzip.inflate(request.body, limit: 1 << 20)
+            return (text?.count ?? .max) > 8_192 ? .reply(413, body: "<html>") : .reply(204)
+        }
+        defer { server.stop() }
+        let plain = lines(1000)
+        let packed = try #require(plain.payload.withUnsafeBytes { GzipCompressor().compress($0) })
+        let batch = Batch(pointCount: 1000, newest: .zero, codec: .gzip, payload: packed)
+        #expect(batch.textByteCount == plain.payload.count)
+        let source = FakeBatchSource()
+        await source.add(1, batch)
+        await run([http(server)], source) { _ in
+            await eventually("the first is resolved") { await source.resolutions.count == 1 }
+            let before = server.requests.count
+            for sequence in 2...4 as ClosedRange<UInt64> { await source.add(sequence, batch) }
+            await eventually("the others are resolved") { await source.resolutions.count == 4 }
+            let parts = (plain.payload.count - 1) / 4_096 + 2
+            #expect(server.requests.count - before <= 3 * parts, "no request was refused again")
+        }
+        #expect(await source.resolutions.allSatisfy { $0.delivered == 1000 })
+    }
+
     @Test("a stranger's 400 page keeps the data: nothing is dead-lettered")
     func strangersRefusal() async {
         let server = ScriptedServer { _, _ in .reply(400, body: "<html>plain HTTP sent to HTTPS port</html>") }

@@ -141,6 +141,29 @@ struct ConfigFileTests {
         #expect(load(try folder.write("closed.toml", text, mode: 0o600)).issues == [])
     }
 
+    @Test("a secret file that others can read is an error, one that is not there is none")
+    func secretFiles() throws {
+        let folder = try TemporaryFolder()
+        func issues(_ token: String) throws -> [ConfigIssue] {
+            let text = "[[inputs.cpu]]\n\n[[outputs.influxdb]]\ntoken_file = '\(token)'\n"
+            return load(try folder.write("a.toml", text)).issues
+        }
+        let found = try issues(try folder.write("open", "canary", mode: 0o644))
+        #expect(found.map(\.severity) == [.error])
+        #expect(found.first?.key == "outputs.influxdb.token_file" && found.first?.origin.line == 3)
+        #expect(found.first?.message.contains("0600") == true)
+        #expect(try issues(try folder.write("closed", "canary", mode: 0o600)) == [])
+        #expect(try issues(folder.path + "/absent") == [])
+    }
+
+    @Test("an unverified connection is a warning")
+    func unverified() throws {
+        let folder = try TemporaryFolder()
+        let text = "[[inputs.cpu]]\n[[outputs.influxdb]]\ninsecure_skip_verify = true\n"
+        let report = load(try folder.write("a.toml", text))
+        #expect(report.issues.map(\.severity) == [.warning] && report.config != nil)
+    }
+
     @Test("check --json holds every issue and the summary")
     func json() throws {
         let report = ConfigFile.load(

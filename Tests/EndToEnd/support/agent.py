@@ -203,6 +203,10 @@ class Agent:
             raise AssertionError("spill cat: exit %d\n%s" % (done.returncode, done.stderr))
         return [line for line in done.stdout.encode(errors="surrogateescape").split(b"\n") if line]
 
+    def skipped(self):
+        """Ticks that the inputs of the running daemon have skipped, because it did not get to run in time."""
+        return sum(each["ticks_skipped"] for each in self.status()["inputs"])
+
     def balance(self, output=None):
         """The balance of one output (the only one when not named) out of the status."""
         found = balances(self.status())

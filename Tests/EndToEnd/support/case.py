@@ -116,6 +116,14 @@ class EndToEnd(unittest.TestCase):
         self.assertLessEqual(len(cut), starts, "ticks that miss points: %s" % cut[:5])
 
 
+def takes(seconds):
+    """Marks a test that runs about so long: the runner begins with the longest."""
+    def mark(test):
+        test.seconds = seconds
+        return test
+    return mark
+
+
 def is_long():
     """Whether the run was asked to be thorough."""
     return bool(os.environ.get("GODWIT_LONG"))

@@ -34,6 +34,7 @@ private func sample() -> StatusReport {
         StatusReport.Route(name: "direct", breaker: .open, lastError: "refused"),
         StatusReport.Route(name: "second", breaker: .closed),
     ]
+    output.routes[1].destinations = ["http://a.example:8086", "http://b.example:8086"]
     output.activeRoute = "second"
     output.lastDelivery = .seconds(2)
     output.requests = ["delivered": 3]
@@ -83,6 +84,7 @@ struct StatusReportTests {
         #expect(value["outputs"]?[0]?["balance"]?["pending"]?.uint64 == 30)
         #expect(value["outputs"]?[0]?["balance"]?["dropped"]?["age"]?.uint64 == 9)
         #expect(value["tree"]?["children"]?[0]?["state"]?.string == "parked")
+        #expect(value["outputs"]?[0]?["routes"]?[1]?["destinations"]?[0]?.string == "http://a.example:8086")
         #expect(value["config"]?["last_reload"]?["accepted"]?.bool == false)
     }
 
@@ -94,7 +96,7 @@ struct StatusReportTests {
         let parts = [
             "health  degraded", "parked", "retry in 4 min 55 s", "1,234,567",
             "100 sealed = 60 delivered + 1 rejected + 9 dropped (age 9) + 30 pending",
-            "direct: open; last error: refused",
+            "direct: open; last error: refused", "second http://a.example:8086, http://b.example:8086: closed",
             "recovered_torn_tail 1", "config.toml:3: unknown key", "filtered 4",
         ]
         for part in parts { #expect(page.contains(part), "\(part)") }

@@ -1,0 +1,37 @@
+import Actors
+import Glibc
+import Pipeline
+
+extension ConfigFile {
+    /// `report` with what only a look at this machine, or at several options together, can tell: secret files that
+    /// would be refused when they are used, and connections that nobody checks.
+    static func examined(_ report: ConfigReport) -> ConfigReport {
+        guard let config = report.config else { return report }
+        var report = report
+        for output in config.outputs where output.plugin == "influxdb" {
+            let origin = report.origins["outputs.\(output.id)"] ?? ConfigOrigin(file: "", line: 0)
+            let key = "outputs.\(output.plugin)"
+            for name in ["password_file", "token_file"] {
+                guard let complaint = complaint(aboutSecretFile: output.options.string(name)) else { continue }
+                report.issues.append(ConfigIssue(.error, origin, "\(key).\(name)", complaint))
+            }
+            if output.options.bool("insecure_skip_verify") {
+                let text = "the server's certificate is not verified: anybody on the way can read and forge"
+                report.issues.append(ConfigIssue(.warning, origin, "\(key).insecure_skip_verify", text))
+            }
+        }
+        report.issues.sort()
+        if report.issues.hasErrors { report.config = nil }
+        return report
+    }
+
+    /// nil for a file that will do, and for one that is not there or not for us to see: it may come later, and whoever
+    /// checks need not be who runs.
+    private static func complaint(aboutSecretFile path: String) -> String? {
+        var status = stat()
+        guard !path.isEmpty, stat(path, &status) == 0, access(path, R_OK) == 0 else { return nil }
+        var reader = SecretReader(.file(path: path))
+        do throws(SecretError) { _ = try reader.current() } catch { return error.description }
+        return nil
+    }
+}
