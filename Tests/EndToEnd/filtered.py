@@ -36,8 +36,9 @@ def main():
     wait_until(lambda: max(oracle.ticks(list(server.lines)), default=0) > ended, 120, "live points after the outage")
     wait_until(lambda: daemon.balance()["pending"] <= 4 * series, 180, "the backlog drains", 0.1)
     inside = [line for line in server.stored() if began < int(line.rpartition(b" ")[2]) < ended]
+    skipped = daemon.skipped()
     code = daemon.stop()
-    missing = oracle.incomplete_ticks(inside, series) + oracle.gaps(inside, 250_000_000)
+    missing = oracle.incomplete_ticks(inside, series) + oracle.gaps(inside, 250_000_000, skipped)
     print("%d points of the outage, missing: %s, exit %d" % (len(inside), missing[:5], code))
     return 1 if missing or code or len(inside) < 12 * 4 * series * 0.9 else 0
 

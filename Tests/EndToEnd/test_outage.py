@@ -71,7 +71,8 @@ class Outage(EndToEnd):
             skipped = agent.skipped()
             code = agent.stop()
             return {"server": server, "began": began, "ended": ended, "drained": drained, "balance": balance,
-                    "skipped": skipped, "code": code, "during": during, "left": agent.spilled(), "log": agent.log_text()}
+                    "skipped": skipped, "code": code, "during": during, "left": agent.spilled(),
+                    "log": agent.log_text()}
         finally:
             if agent.is_running:
                 agent.kill()
