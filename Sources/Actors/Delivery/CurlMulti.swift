@@ -2,6 +2,7 @@ import CCurl
 import CLinux
 import Glibc
 import Pipeline
+import Synchronization
 
 /// Every HTTP transfer of the process, on one libcurl multi handle that is driven by the I/O loop.
 ///
@@ -22,51 +23,48 @@ public actor CurlMulti: HTTPClient {
     private var transfers: [UnsafeMutableRawPointer: CurlTransfer] = [:]
     private var idle: [UnsafeMutableRawPointer] = []
     private var timer: UInt64?
-    private var nextID: UInt64 = 0
-    // A cancellation comes on any thread: its transfer's number goes through this pipe to the loop.
-    private let cancelSource: Int32
-    private let cancelTarget: Int32
 
-    public init(loop: WorkLoop) {
-        self.loop = loop
-        var ends: [Int32] = [-1, -1]
-        let failure = pipe(&ends)
-        precondition(failure == 0, "no descriptor left for the HTTP client")
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-        }
-        cancelSource = ends[0]
-        cancelTarget = ends[1]
-    }
+    public init(loop: WorkLoop) { self.loop = loop }
 
     /// Sends `request` and waits for the whole reply.
     ///
     /// Bounds: reply body 64 KiB, headers 64 KiB, time by the request. Errors: `TransferFailure`, never thrown.
-    public func perform(_ request: HTTPRequest) async -> Result<HTTPReply, TransferFailure> {
-        guard let multi = openMulti() else { return .failure(TransferFailure(.invalid, "libcurl does not start")) }
-        guard let easy = idle.popLast() ?? curl_easy_init() else {
-            return .failure(TransferFailure(.hardDown, "no memory for a transfer"))
-        }
-        nextID &+= 1
-        let id = nextID
-        let transfer = CurlTransfer(id: id, easy: easy, request: request, started: KernelClock.monotonic())
-        if let failure = transfer.configure() {
-            recycle(easy)
-            return .failure(failure)
-        }
-        transfers[easy] = transfer
-        let grace = request.cancelGrace
+    /// Why not isolated: the caller waits where it is, so that a request costs one wake-up of the I/O loop and one of the
+    /// caller's, and no hop back and forth to leave the actor.
+    public nonisolated func perform(_ request: HTTPRequest) async -> Result<HTTPReply, TransferFailure> {
+        let ticket = Ticket()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                transfer.continuation = continuation
-                let code = curl_multi_add_handle(multi, easy)
-                if code != CURLM_OK {
-                    finish(easy, .failure(TransferFailure(.invalid, String(cString: curl_multi_strerror(code)))))
-                }
+                loop.post { self.assumeIsolated { $0.start(request, ticket, continuation) } }
             }
         } onCancel: {
-            requestCancel(id, grace: grace)
+            ticket.isCancelled.store(true, ordering: .sequentiallyConsistent)
+            loop.post { self.assumeIsolated { $0.cancel(ticket, grace: request.cancelGrace) } }
+        }
+    }
+
+    private func start(
+        _ request: HTTPRequest, _ ticket: Ticket, _ continuation: CheckedContinuation<Result<HTTPReply, TransferFailure>, Never>
+    ) {
+        guard let multi = openMulti() else {
+            return continuation.resume(returning: .failure(TransferFailure(.invalid, "libcurl does not start")))
+        }
+        guard let easy = idle.popLast() ?? curl_easy_init() else {
+            return continuation.resume(returning: .failure(TransferFailure(.hardDown, "no memory for a transfer")))
+        }
+        let transfer = CurlTransfer(ticket: ticket, easy: easy, request: request, started: KernelClock.monotonic())
+        if let failure = transfer.configure() {
+            recycle(easy)
+            return continuation.resume(returning: .failure(failure))
+        }
+        transfers[easy] = transfer
+        transfer.continuation = continuation
+        let code = curl_multi_add_handle(multi, easy)
+        if code != CURLM_OK {
+            finish(easy, .failure(TransferFailure(.invalid, String(cString: curl_multi_strerror(code)))))
+        } else if ticket.isCancelled.load(ordering: .sequentiallyConsistent) {
+            // Before it began: its cancellation found nothing.
+            cancel(ticket, grace: request.cancelGrace)
         }
     }
 
@@ -80,34 +78,14 @@ public actor CurlMulti: HTTPClient {
         curl_multi_cleanup(multi)
         if let timer { loop.cancelTimer(timer) }
         timer = nil
-        loop.unwatch(cancelSource)
     }
 
     // MARK: Cancelling
 
-    /// Any thread. 16 bytes into a pipe are written whole or not at all; the pipe holds 4,096 of them.
-    private nonisolated func requestCancel(_ id: UInt64, grace: Duration) {
-        let message = [id, UInt64(clamping: grace.wholeNanoseconds)]
-        _ = message.withUnsafeBytes { write(cancelTarget, $0.baseAddress, $0.count) }
-    }
-
-    private func readCancels() {
-        var message: [UInt64] = [0, 0]
-        while message.withUnsafeMutableBytes({ read(cancelSource, $0.baseAddress, 16) }) == 16 {
-            let id = message[0]
-            let grace = Int64(clamping: message[1])
-            guard let easy = transfers.values.first(where: { $0.id == id })?.easy else { continue }
-            if grace == 0 {
-                cancelNow(easy)
-            } else {
-                let deadline = KernelClock.monotonic() + .nanoseconds(grace)
-                loop.schedule(at: deadline) { self.cancel(id) }
-            }
-        }
-    }
-
-    private func cancel(_ id: UInt64) {
-        if let easy = transfers.values.first(where: { $0.id == id })?.easy { cancelNow(easy) }
+    private func cancel(_ ticket: Ticket, grace: Duration) {
+        guard let easy = transfers.values.first(where: { $0.ticket === ticket })?.easy else { return }
+        guard grace > .zero else { return cancelNow(easy) }
+        loop.schedule(at: KernelClock.monotonic() + grace) { self.cancel(ticket, grace: .zero) }
     }
 
     private func cancelNow(_ easy: UnsafeMutableRawPointer) {
@@ -136,7 +114,6 @@ public actor CurlMulti: HTTPClient {
             return 0
         }
         self.multi = multi
-        loop.watch(cancelSource, for: EPOLLIN.rawValue) { _ in self.readCancels() }
         return multi
     }
 
@@ -197,4 +174,9 @@ public actor CurlMulti: HTTPClient {
         curl_easy_reset(easy)
         idle.append(easy)
     }
+}
+
+/// One request, as its waiting task and its transfer both know it.
+final class Ticket: Sendable {
+    let isCancelled = Atomic<Bool>(false)
 }

@@ -10,7 +10,7 @@ final class CurlTransfer {
     /// All header lines of a reply together.
     static let headerLimit = 64 * 1024
 
-    let id: UInt64
+    let ticket: Ticket
     let easy: UnsafeMutableRawPointer
     let started: Instant
     var continuation: CheckedContinuation<Result<HTTPReply, TransferFailure>, Never>?
@@ -25,8 +25,8 @@ final class CurlTransfer {
     fileprivate var isBodyTooLong = false
     fileprivate var isHeaderTooLong = false
 
-    init(id: UInt64, easy: UnsafeMutableRawPointer, request: HTTPRequest, started: Instant) {
-        self.id = id
+    init(ticket: Ticket, easy: UnsafeMutableRawPointer, request: HTTPRequest, started: Instant) {
+        self.ticket = ticket
         self.easy = easy
         self.request = request
         self.started = started

@@ -9,9 +9,18 @@ import Synchronization
 /// `asUnownedSerialExecutor()` as its `unownedExecutor`.
 ///
 /// The thread starts with the first job, its stack is 256 KiB, and it lives as long as the process.
+///
+/// It is a task executor too: a task that waits for an actor of this loop should prefer the loop, because a continuation
+/// resumes on its *task's* executor first, and hops to the actor from there. It is a clock whose timers cost no hop.
 public final class WorkLoop: SerialExecutor, TaskExecutor {
+    /// What the loop's thread shall do next.
+    private enum Work {
+        case job(UnownedJob)
+        case call(@Sendable () -> Void)
+    }
+
     private struct State {
-        var jobs: [UnownedJob] = []
+        var jobs: [Work] = []
         var asleep = false
         var started = false
     }
@@ -40,10 +49,14 @@ public final class WorkLoop: SerialExecutor, TaskExecutor {
 
     // MARK: Executor
 
-    public func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
+    public func enqueue(_ job: consuming ExecutorJob) { add(.job(UnownedJob(job))) }
+
+    /// Calls `body` on the loop's thread, after all that came before. Any thread.
+    public func post(_ body: @escaping @Sendable () -> Void) { add(.call(body)) }
+
+    private func add(_ work: Work) {
         let (mustStart, mustWake) = state.withLock { state in
-            state.jobs.append(job)
+            state.jobs.append(work)
             defer {
                 state.asleep = false
                 state.started = true
@@ -57,7 +70,7 @@ public final class WorkLoop: SerialExecutor, TaskExecutor {
     public func checkIsolated() { precondition(isOnThread, "not on the \(name) loop") }
     public func isIsolatingCurrentContext() -> Bool? { isOnThread }
 
-    private var isOnThread: Bool { thread.withLock { $0.map { pthread_equal($0, pthread_self()) != 0 } ?? false } }
+    var isOnThread: Bool { thread.withLock { $0.map { pthread_equal($0, pthread_self()) != 0 } ?? false } }
 
     private func wake() {
         var one: UInt64 = 1
@@ -149,9 +162,13 @@ public final class WorkLoop: SerialExecutor, TaskExecutor {
                 return state.jobs
             }
             if batch.isEmpty { return }
-            for job in batch {
-                job.runSynchronously(
-                    isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            for work in batch {
+                switch work {
+                case .job(let job):
+                    job.runSynchronously(
+                        isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+                case .call(let body): body()
+                }
             }
         }
     }

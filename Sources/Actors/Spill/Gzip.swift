@@ -3,7 +3,8 @@ import Pipeline
 
 /// A gzip compressor that is made once and reset for each payload.
 ///
-/// Level 1, window 4 KiB, memory level 5: 32 KiB of state instead of 268, and the smaller output on line protocol.
+/// Level 1, window 32 KiB, memory level 5. A window of 4 KiB costs a third more time on a full batch (929 against 698 ns a
+/// line of 188 bytes) and has to be slid; of the larger one only the pages that a batch fills are ever touched.
 /// Not `Sendable`: it belongs to the actor that uses it.
 public final class GzipCompressor {
     private let stream: UnsafeMutablePointer<z_stream>
@@ -12,7 +13,7 @@ public final class GzipCompressor {
     public init(level: Int32 = 1) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        isReady = godwit_deflate_init(stream, level, 12 + 16, 5) == Z_OK
+        isReady = godwit_deflate_init(stream, level, 15 + 16, 5) == Z_OK
     }
 
     deinit {
@@ -37,7 +38,7 @@ public final class GzipCompressor {
             filled = bound - Int(stream.pointee.avail_out)
         }
         // A copy of the right size: the bound is the size of the input, and batches live long.
-        return isComplete ? Array(output[...]) : nil
+        return isComplete ? output.withUnsafeBufferPointer { Array($0) } : nil
     }
 
     public func compress(_ bytes: [UInt8]) -> [UInt8]? { bytes.withUnsafeBytes { compress($0) } }

@@ -13,9 +13,13 @@ extension SpillLog {
         return deadline
     }
 
+    /// What is due within that time is done with what is due now: at a steady tick the commit goes along with the
+    /// acknowledgement, in place of a wake-up of its own.
+    var slack: Duration { settings.syncInterval / 16 }
+
     /// Does what is due.
     func turn() async {
-        let now = clock.now
+        let now = clock.now + slack
         if state == .memory, let due = nextProbe, due <= now { probe() }
         if let first = firstDirty, dirtyBytes >= settings.syncBytes || first + settings.syncInterval <= now {
             await commit()
@@ -72,37 +76,44 @@ extension SpillLog {
         }
         // At a stop all are published, so that each knows the end of the stream.
         let snapshot = readers.compactMapValues { $0.published == $0.pending && !isStopping ? nil : $0.pending }
-        let knownEnd = writtenEnd
-        guard await syncDirty() else { return false }
-        return await publish(snapshot, end: knownEnd)
+        let files = cursorFiles(snapshot, end: writtenEnd)
+        let descriptors = segments.indices.compactMap { segments[$0].isDirty ? segments[$0].descriptor : nil }
+        var result = SyncThread.Result()
+        if !descriptors.isEmpty || needsDirectorySync || !files.isEmpty {
+            let goal = writtenEnd
+            let epoch = abandonments
+            result = await sync(descriptors, files)
+            if let failure = result.syncFailure {
+                syncFailed(failure, epoch: epoch)
+                return false
+            }
+            for key in result.published { readers[key]?.published = snapshot[key] }
+            guard abandonments == epoch else { return false }
+            synced(upTo: goal)
+        }
+        if let failure = result.publishFailure { note(failure, .writeError) }
+        removeAcknowledged()
+        return result.publishFailure == nil
     }
 
-    private func syncDirty() async -> Bool {
-        let descriptors = segments.indices.compactMap { segments[$0].isDirty ? segments[$0].descriptor : nil }
-        guard !descriptors.isEmpty || needsDirectorySync else { return true }
+    /// One trip to the sync thread: the files of the stream, their folder, then the cursors.
+    private func sync(_ descriptors: [Int32], _ files: [SyncThread.CursorFile]) async -> SyncThread.Result {
         for index in segments.indices { segments[index].isDirty = false }
-        let goal = writtenEnd
-        let epoch = abandonments
         dirtyBytes = 0
         firstDirty = nil
-        let directory = needsDirectorySync ? folder : nil
+        let syncsDirectory = needsDirectorySync
         needsDirectorySync = false
+        if !files.isEmpty { lastPublication = clock.now }
         syncing = Set(descriptors)
-        let failure: DiskError?
-        do throws(DiskError) {
-            lastSync = try await syncThread.sync(descriptors, directory: directory)
-            failure = nil
-        } catch {
-            failure = error
-        }
+        let result = await syncThread.commit(descriptors, syncsDirectory: syncsDirectory, files, in: folder)
+        if !descriptors.isEmpty || syncsDirectory { lastSync = result.syncTime }
         syncing = []
         for descriptor in closing { disk.close(descriptor) }
         closing = []
-        if let failure {
-            syncFailed(failure, epoch: epoch)
-            return false
-        }
-        guard abandonments == epoch else { return false }
+        return result
+    }
+
+    private func synced(upTo goal: StreamPosition) {
         let doubtful = segments.first { $0.needsCopy }?.start
         durableEnd = max(durableEnd, min(goal, doubtful ?? goal))
         failures = 0
@@ -112,7 +123,6 @@ extension SpillLog {
             segments[index].descriptor = nil
         }
         trimTail()
-        return true
     }
 
     private func syncFailed(_ error: DiskError, epoch: Int) {
@@ -139,23 +149,13 @@ extension SpillLog {
         return last + (isIdle ? max(settings.cursorInterval, .seconds(60)) : settings.cursorInterval)
     }
 
-    private func publish(_ snapshot: [String: PendingSet], end known: StreamPosition) async -> Bool {
-        guard let instance, !snapshot.isEmpty else {
-            removeAcknowledged()
-            return true
-        }
-        lastPublication = clock.now
-        let files = snapshot.sorted { $0.key < $1.key }.map { key, pending in
-            (
+    private func cursorFiles(_ snapshot: [String: PendingSet], end known: StreamPosition) -> [SyncThread.CursorFile] {
+        guard let instance else { return [] }
+        return snapshot.sorted { $0.key < $1.key }.map { key, pending in
+            SyncThread.CursorFile(
                 reader: key,
-                bytes: Cursor(instance: instance, written: clock.wall, pending: pending, end: known).bytes
-            )
+                bytes: Cursor(instance: instance, written: clock.wall, pending: pending, end: known).bytes)
         }
-        let (done, failure) = await syncThread.publish(files, in: folder)
-        for key in done { readers[key]?.published = snapshot[key] }
-        if let failure { note(failure, .writeError) }
-        removeAcknowledged()
-        return failure == nil
     }
 
     /// Removes segments of which, by the cursors on disk, no reader needs anything.

@@ -84,12 +84,8 @@ extension SpillLog {
     private func markDirty(_ index: Int, _ bytes: Int) {
         segments[index].isDirty = true
         dirtyBytes += bytes
-        if firstDirty == nil {
-            firstDirty = clock.now
-            signal?.yield()
-        } else if dirtyBytes >= settings.syncBytes {
-            signal?.yield()
-        }
+        if firstDirty == nil { firstDirty = clock.now }
+        nudge()
     }
 
     /// Makes a new active segment under a temporary name, so that the final name never shows half a header and a file

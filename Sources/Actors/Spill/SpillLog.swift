@@ -78,6 +78,8 @@ public actor SpillLog {
     var quarantinedBytes = 0
     var isStopping = false
     var signal: AsyncStream<Void>.Continuation?
+    /// Until when `run` sleeps.
+    private var sleepsUntil = Instant.zero
     private var configured: [String]
     private var openWaiters: [AsyncStream<Void>.Continuation] = []
     private var waiterNumber: UInt64 = 0
@@ -151,10 +153,19 @@ public actor SpillLog {
         guard deadline > clock.now else { return }
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         signal = continuation
+        sleepsUntil = deadline
         // The only error is cancellation, which the caller looks for.
         _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
         signal = nil
         continuation.finish()
+    }
+
+    /// Wakes `run` when there is something to do before the moment it sleeps for, or so soon that this wake-up of the
+    /// thread can serve for it.
+    func nudge() {
+        guard let signal else { return }
+        let deadline = nextDeadline()
+        if deadline < sleepsUntil || deadline <= clock.now + slack { signal.yield() }
     }
 
     // MARK: The batcher's side
@@ -265,7 +276,7 @@ public actor SpillLog {
         readers[key] = entry
         trimTail()
         wake(key)
-        signal?.yield()
+        nudge()
     }
 
     /// The live batch could not be sent: everything pending beyond the frontier joins the backlog, and the live lane

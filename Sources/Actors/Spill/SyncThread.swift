@@ -16,25 +16,45 @@ actor SyncThread {
         self.clock = clock
     }
 
-    /// Syncs the files, then the directory that names them. Stops at the first failure. Returns how long it took.
-    func sync(_ descriptors: [Int32], directory: String?) throws(DiskError) -> Duration {
-        let start = clock.now
-        for descriptor in descriptors { try disk.sync(descriptor) }
-        if let directory { try disk.syncDirectory(directory) }
-        return clock.now - start
+    struct CursorFile: Sendable {
+        var reader: String
+        var bytes: [UInt8]
     }
 
-    /// Replaces cursor files one by one. Returns the names that are durable now, and the first error.
-    func publish(_ files: [(reader: String, bytes: [UInt8])], in folder: String) -> (done: [String], DiskError?) {
-        var done: [String] = []
+    /// What became of a commit.
+    struct Result: Sendable {
+        var syncTime = Duration.zero
+        /// The first file that could not be synced; nothing was done after it.
+        var syncFailure: DiskError?
+        /// Readers whose cursors are durable now.
+        var published: [String] = []
+        var publishFailure: DiskError?
+    }
+
+    /// Syncs the files, then the directory that names them, then replaces the cursors one by one: what a cursor speaks
+    /// of is durable before it. Stops at the first failure.
+    func commit(
+        _ descriptors: [Int32], syncsDirectory: Bool, _ files: [CursorFile], in folder: String
+    ) -> Result {
+        var result = Result()
+        let start = clock.now
+        do throws(DiskError) {
+            for descriptor in descriptors { try disk.sync(descriptor) }
+            if syncsDirectory { try disk.syncDirectory(folder) }
+        } catch {
+            result.syncFailure = error
+            return result
+        }
+        result.syncTime = clock.now - start
         for file in files {
             do throws(DiskError) {
                 try disk.replace(folder + "/" + SpillFiles.cursor(file.reader), with: file.bytes, in: folder)
-                done.append(file.reader)
+                result.published.append(file.reader)
             } catch {
-                return (done, error)
+                result.publishFailure = error
+                return result
             }
         }
-        return (done, nil)
+        return result
     }
 }

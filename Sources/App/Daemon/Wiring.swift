@@ -88,7 +88,7 @@ struct Wiring: Sendable {
             intensity: RestartIntensity(count: 3, period: .seconds(60)), stopTimeout: .seconds(5)
         ) { context in
             try await withThrowingDiscardingTaskGroup { group in
-                group.addTask { try await spill.run() }
+                group.addTask(executorPreference: loops.disk) { try await spill.run() }
                 group.addTask {
                     await spill.ready()
                     context.ready()
@@ -104,7 +104,8 @@ struct Wiring: Sendable {
             stopTimeout: .milliseconds(3_500)
         ) { context in
             context.ready()
-            try await sender.run()
+            // On the spill log's loop: taking a batch, settling it and waiting for the next cost no thread switch.
+            try await withTaskExecutorPreference(loops.disk) { try await sender.run() }
         }
     }
 
@@ -123,7 +124,7 @@ struct Wiring: Sendable {
     func spillLog(_ name: String, readers: [String], _ config: Config, streams: Int) -> SpillLog {
         SpillLog(
             name: name, directory: spillRoot, settings: spillSettings(config, streams: streams), readers: readers,
-            diskLoop: loops.disk, syncLoop: loops.sync, clock: loops.main)
+            diskLoop: loops.disk, syncLoop: loops.sync, clock: loops.disk)
     }
 
     /// Folders of streams that an earlier configuration had; at most 16, since each costs memory. Without a spill, none.
@@ -170,10 +171,10 @@ struct Wiring: Sendable {
         let routes = output.routes.isEmpty ? [RouteConfig(kind: .direct, urls: [])] : output.routes
         let router = Router(
             routes: routes.map { Route(id: $0.kind.rawValue, transport: transport(output, $0, config)) },
-            clock: loops.main)
+            clock: loops.disk)
         return Sender(
             output: output.id, instance: NodeName.current, log: spill, router: router,
-            settings: SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond), clock: loops.main,
+            settings: SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond), clock: loops.disk,
             logger: log.logger("output", level: output.logLevel))
     }
 
@@ -181,10 +182,10 @@ struct Wiring: Sendable {
         switch output.plugin {
         case "file":
             FileTransport(
-                settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.main)
+                settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.disk)
         default:
             InfluxDBTransport(
-                settings: InfluxDBSettings(output, route, version: Version.current), client: http, clock: loops.main)
+                settings: InfluxDBSettings(output, route, version: Version.current), client: http, clock: loops.disk)
         }
     }
 
