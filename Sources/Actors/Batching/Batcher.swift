@@ -202,9 +202,20 @@ public actor Batcher {
 
     // MARK: The flush tick
 
-    /// How long after a collection tick the flush comes: long enough for every collector of that tick to have
-    /// reported, short enough that a kill costs nothing but the cycle in progress.
+    /// How long the flush of a collection tick waits for collectors that take their time: short enough that a kill costs
+    /// nothing but the cycle in progress. As a rule all have reported at once, and the flush needs no timer of its own.
     public static let flushLinger = Duration.milliseconds(20)
+    /// Turns of the loop that a collector may need from its timer to its report.
+    private static let turns = 32
+
+    /// Returns when every collector of `tick` has reported, or has had its time.
+    private func settle(_ tick: Timestamp) async {
+        for _ in 0..<Batcher.turns {
+            if channel.isSettled(before: tick + Batcher.flushLinger) { return }
+            await Task.yield()
+        }
+        try? await clock.sleep(for: Batcher.flushLinger)
+    }
 
     private func tickFlush() async {
         var schedule = flushSchedule
@@ -214,6 +225,7 @@ public actor Batcher {
         while !Task.isCancelled {
             await sleepOrReschedule(until: clock.now + (tick.fire - clock.wall))
             if Task.isCancelled { return }
+            await settle(tick.fire)
             channel.send(.flush)
             if let jump = watch.jump(now: clock.now, wall: clock.wall) { schedule.clockJumped(by: jump, to: clock.wall) }
             if configured != flushSchedule {

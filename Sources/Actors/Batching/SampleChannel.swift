@@ -22,6 +22,8 @@ public final class SampleChannel: Sendable {
         var continuation: AsyncStream<Collected>.Continuation?
         var droppedPoints: UInt64 = 0
         var droppedSets: UInt64 = 0
+        /// When each input will gather next, or began to gather now.
+        var due: [String: Timestamp] = [:]
     }
     private let state = Mutex(State())
 
@@ -55,6 +57,15 @@ public final class SampleChannel: Sendable {
         case .terminated, nil: count(element)
         default: break
         }
+    }
+
+    /// A collector says when it will gather next, which also says that everything before has been sent; nil when it
+    /// ends.
+    public func expect(_ input: String, at tick: Timestamp?) { state.withLock { $0.due[input] = tick } }
+
+    /// Whether nobody is to gather before `moment`, or still at it.
+    func isSettled(before moment: Timestamp) -> Bool {
+        state.withLock { state in state.due.values.allSatisfy { $0 > moment } }
     }
 
     private func count(_ lost: Collected) {

@@ -76,8 +76,10 @@ public actor CollectorRunner {
     public func run() async throws {
         var watch = ClockWatch(now: clock.now, wall: clock.wall)
         var tick = schedule.first(from: clock.wall, using: &random)
+        defer { channel.expect(input, at: nil) }
         while true {
             status.nextTick = tick.fire
+            channel.expect(input, at: tick.fire)
             try await clock.sleep(until: clock.now + (tick.fire - clock.wall))
             await gather()
             try Task.checkCancellation()

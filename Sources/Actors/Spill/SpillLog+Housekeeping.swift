@@ -15,7 +15,7 @@ extension SpillLog {
 
     /// What is due within that time is done with what is due now: at a steady tick the commit goes along with the
     /// acknowledgement, in place of a wake-up of its own.
-    var slack: Duration { settings.syncInterval / 16 }
+    var slack: Duration { settings.syncInterval / 4 }
 
     /// Does what is due.
     func turn() async {

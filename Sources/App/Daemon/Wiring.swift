@@ -158,13 +158,12 @@ struct Wiring: Sendable {
             limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules)
     }
 
-    /// The flush tick: the shortest of the streams' intervals, on the same grid as the collection ticks and a little
-    /// after them.
+    /// The flush tick: the shortest of the streams' intervals, on the same grid as the collection ticks.
     func flushSchedule(_ layout: StreamLayout, _ config: Config) -> TickSchedule {
         let flush = layout.streams.map(\.encoding.flush).min { $0.interval < $1.interval } ?? FlushConfig(config.agent)
         return TickSchedule(
             interval: flush.interval, roundInterval: config.agent.roundsInterval,
-            offset: config.agent.collectionOffset + Batcher.flushLinger, jitter: flush.jitter)
+            offset: config.agent.collectionOffset, jitter: flush.jitter)
     }
 
     func sender(_ output: OutputConfig, _ spill: SpillLog, _ config: Config) -> Sender {
