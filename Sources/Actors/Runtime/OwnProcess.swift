@@ -46,7 +46,9 @@ public struct OwnProcess: Sendable, Hashable {
     /// what is needed again comes back from the page cache. Call once after warm-up and after a reload.
     ///
     /// Why `Anonymous: 0` is required: relocated read-only data and breakpoints are private pages that would be lost.
-    /// Measured: 24 MB resident become 9 to 12.
+    /// Why pieces: a fault maps all cached pages of the 64 KiB around it that lie in the same mapping, so that 3.7 MB of
+    /// text in use show as 8.7. Differently advised neighbours do not merge: a fault maps no more than its piece.
+    /// Measured: 25.8 MB resident become 13.5, with pieces 10.
     public static func dropColdPages() {
         let maps = String(decoding: SmallFile.read("/proc/self/smaps", limit: 4 << 20), as: UTF8.self)
         var candidate: (start: UInt, length: UInt)?
@@ -57,11 +59,23 @@ public struct OwnProcess: Sendable, Hashable {
                 let isClean = line.split(separator: " ").dropFirst().first == "0"
                 if isClean, let address = UnsafeMutableRawPointer(bitPattern: start) {
                     madvise(address, Int(length), MADV_DONTNEED)
+                    if length >= piecesFrom { split(address, Int(length)) }
                 }
                 candidate = nil
             }
         }
         malloc_trim(0)
+    }
+
+    private static let pieceBytes = 32 * 1024
+    /// A smaller mapping is not worth the entries in the kernel's tables, some 200 bytes a piece.
+    private static let piecesFrom: UInt = 512 * 1024
+
+    /// Advises every other piece of a mapping differently, which splits it.
+    private static func split(_ start: UnsafeMutableRawPointer, _ length: Int) {
+        for offset in stride(from: 0, to: length - pieceBytes, by: 2 * pieceBytes) {
+            madvise(start + offset, pieceBytes, MADV_RANDOM)
+        }
     }
 
     /// The head of a mapping in smaps: `start-end perms offset dev inode path`.

@@ -154,8 +154,15 @@ public actor SpillLog {
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         signal = continuation
         sleepsUntil = deadline
-        // The only error is cancellation, which the caller looks for.
-        _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
+        if clock as? WorkLoop === diskLoop {
+            // On its own clock a timer of the thread does, in place of a group of two tasks.
+            let timer = diskLoop.schedule(at: deadline) { continuation.yield() }
+            for await _ in stream { break }
+            diskLoop.cancelTimer(timer)
+        } else {
+            // The only error is cancellation, which the caller looks for.
+            _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
+        }
         signal = nil
         continuation.finish()
     }
