@@ -62,7 +62,8 @@ public actor Router {
         let now = clock.now
         order = RouteOrder(routes.map(\.id), now: now)
         for route in routes {
-            states[route.id] = RouteState(transport: route.transport, breaker: RouteBreaker(now: now))
+            states[route.id] = RouteState(
+                transport: route.transport, breaker: RouteBreaker(now: now, isAlone: routes.count == 1))
         }
     }
 

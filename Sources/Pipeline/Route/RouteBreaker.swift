@@ -1,7 +1,7 @@
 /// The breaker of one route: keeps a dead route from eating time, and finds out cheaply when it is back.
 ///
 /// Shape: closed → open (a hard failure; 3 failures in a row; 5 of the last 10 within 60 s; throttled for 60 s) for
-/// full jitter of 5 s · 2^k up to 300 s → half-open (one cheap probe, then one real batch) → closed.
+/// full jitter of 5 s · 2^k up to 300 s (10 s when there is no other route) → half-open (one cheap probe, then one real batch) → closed.
 /// A wrong configuration opens it for a fixed 60 s: a person must act, so there is nothing to grow.
 public struct RouteBreaker: Sendable, Hashable {
     /// Raw values are public names of the status report.
@@ -32,6 +32,9 @@ public struct RouteBreaker: Sendable, Hashable {
         case configuration
     }
 
+    public static let longestWait = Duration.seconds(300)
+    /// Of a route without an alternative: as often as an agent without a breaker would try, and with a probe only.
+    public static let longestWaitAlone = Duration.seconds(10)
     public static let consecutiveLimit = 3
     public static let windowFailureLimit = 5
     public static let window = Duration.seconds(60)
@@ -47,6 +50,7 @@ public struct RouteBreaker: Sendable, Hashable {
     public private(set) var isMisconfigured = false
     /// How often it opened since it was closed last: the k of the wait.
     public private(set) var openings = 0
+    private let longestWait: Duration
     private var openUntil = Instant.zero
     private var consecutive = 0
     /// The last 10 results: when, and whether it failed.
@@ -62,7 +66,11 @@ public struct RouteBreaker: Sendable, Hashable {
         var failed: Bool
     }
 
-    public init(now: Instant) { since = now }
+    /// `isAlone`: there is no other route, so nothing is won by staying away from this one.
+    public init(now: Instant, isAlone: Bool = false) {
+        since = now
+        longestWait = isAlone ? Self.longestWaitAlone : Self.longestWait
+    }
 
     /// Whether `permission` would give one now; asks without taking it.
     public func isUsable(now: Instant) -> Bool {
@@ -162,7 +170,7 @@ public struct RouteBreaker: Sendable, Hashable {
     private mutating func open<Random: RandomNumberGenerator>(_ now: Instant, using random: inout Random) {
         // A late report of a request that was under way when it opened must not double the wait.
         guard state != .open else { return }
-        let bound = Backoff.bound(base: .seconds(5), exponent: openings, cap: .seconds(300))
+        let bound = Backoff.bound(base: .seconds(5), exponent: openings, cap: longestWait)
         openUntil = now + Backoff.jitter(floor: .milliseconds(50), bound: bound, using: &random)
         openings = openings.addingSaturated(1)
         consecutive = 0

@@ -42,6 +42,23 @@ import Testing
         #expect(breaker.permission(now: until) == .send)
     }
 
+    @Test("a route without an alternative is probed every 10 s at least, however long it has been away")
+    mutating func aloneIsProbedOften() {
+        var breaker = RouteBreaker(now: start, isAlone: true)
+        var now = start
+        breaker.failed(.hard, now: now, using: &random)
+        for _ in 0..<200 {
+            guard let until = breaker.opensUntil else {
+                _ = Issue.record("no wait")
+                return
+            }
+            #expect(until - now <= .seconds(10))
+            now = until
+            #expect(breaker.permission(now: now) == .probe)
+            breaker.probed(good: false, now: now, using: &random)
+        }
+    }
+
     @Test("the wait grows with each opening, to 300 s at most, and a bad probe opens again")
     mutating func openingsGrow() {
         var breaker = RouteBreaker(now: start)
