@@ -103,7 +103,10 @@ extension SpillLog {
         firstDirty = nil
         let syncsDirectory = needsDirectorySync
         needsDirectorySync = false
-        if !files.isEmpty { lastPublication = clock.now }
+        if !files.isEmpty {
+            lastPublication = clock.now
+            publications = min(publications + 1, SpillLog.earlyPublications)
+        }
         syncing = Set(descriptors)
         let result = await syncThread.commit(descriptors, syncsDirectory: syncsDirectory, files, in: folder)
         if !descriptors.isEmpty || syncsDirectory { lastSync = result.syncTime }
@@ -146,8 +149,13 @@ extension SpillLog {
         guard let last = lastPublication else { return .zero }
         // Memory first: with nothing on disk a cursor only keeps the numbers and counters, so it may wait.
         let isIdle = settings.mode == .onFailure && segments.isEmpty
-        return last + (isIdle ? max(settings.cursorInterval, .seconds(60)) : settings.cursorInterval)
+        if isIdle { return last + max(settings.cursorInterval, .seconds(60)) }
+        // 1/8, 1/4, 1/2 of the interval at first, so that a process that is killed again and again still gets on.
+        return last + settings.cursorInterval / (1 << (SpillLog.earlyPublications - publications))
     }
+
+    /// Publications after the start that come sooner than the interval says.
+    private static let earlyPublications = 4
 
     private func cursorFiles(_ snapshot: [String: PendingSet], end known: StreamPosition) -> [SyncThread.CursorFile] {
         guard let instance else { return [] }

@@ -207,6 +207,8 @@ extension SpillLog {
 
     func removeSegment(_ index: Int) {
         let segment = segments.remove(at: index)
+        // The one before it may be a file that a killed process never sealed: only its successor said where it ends.
+        if index > 0, segments[index - 1].end == nil { segments[index - 1].end = segment.start }
         release(segment.descriptor)
         do throws(DiskError) {
             try disk.remove(folder + "/" + segment.name)

@@ -65,6 +65,8 @@ public actor SpillLog {
     // The readers, by file name.
     var readers: [String: ReaderState] = [:]
     var lastPublication: Instant?
+    /// Publications so far; the first few come sooner.
+    var publications = 0
 
     // Trouble.
     var memoryReason = DropReason.memoryFull

@@ -122,6 +122,36 @@ import Testing
         #expect(await log.balance("a").isExact)
     }
 
+    @Test("a segment that a killed process left unsealed outlives the acknowledged one after it")
+    func unsealedBeforeAcknowledged() async throws {
+        var bench = SpillBench(disk: disk)
+        let first = await bench.log()
+        for number in 0..<2 { await first.append(bench.batch(number)) }
+        await first.commit()
+        // Killed: what was written stays, nothing is sealed.
+        let afterFirst = disk.copy()
+        bench.disk = afterFirst
+        let second = await bench.log()
+        await second.append(bench.batch(2))
+        let live = try await second.next(for: "a", lane: .live)
+        #expect(live.sequence == 3)
+        await second.resolve(3, for: "a", delivered: 3, rejected: 0)
+        await second.commit()
+        let afterSecond = afterFirst.copy()
+        bench.disk = afterSecond
+        let third = await bench.log()
+        // The acknowledged segment goes while it is the last one.
+        await third.commit()
+        await third.append(bench.batch(3))
+        await third.commit()
+        bench.disk = afterSecond.copy()
+        let fourth = await bench.log()
+        let drained = await fourth.drain("a").map(\.sequence)
+        let balance = await fourth.balance("a")
+        #expect(drained == [1, 2, 4])
+        #expect(balance.isExact && balance.droppedTotal == 0, "\(balance)")
+    }
+
     @Test("a segment missing in the middle is counted to the point")
     func missingSegment() async {
         let bench = SpillBench(disk: disk)
