@@ -25,6 +25,7 @@ final class FixtureHost: Host {
     private var current: Step { step.withLock { $0 } }
 
     func isMoved(_ root: HostRoot) -> Bool { current.environment[root.environmentName].map { !$0.isEmpty } ?? false }
+    func environment(_ name: String) -> String { current.environment[name] ?? "" }
     var mountPrefix: String { current.environment["HOST_MOUNT_PREFIX"] ?? "" }
 
     func read(_ file: HostFile, into buffer: inout [UInt8]) throws(HostError) {

@@ -17,6 +17,7 @@ final class MemoryHost: Host {
         var figures: SystemFigures?
         var moved: Set<HostRoot> = []
         var mountPrefix = ""
+        var environment: [String: String] = [:]
         var tableHasChanged = true
         /// What was read, in order.
         var reads: [String] = []
@@ -31,6 +32,7 @@ final class MemoryHost: Host {
     var state: World { world.withLock { $0 } }
 
     func isMoved(_ root: HostRoot) -> Bool { state.moved.contains(root) }
+    func environment(_ name: String) -> String { state.environment[name] ?? "" }
     var mountPrefix: String { state.mountPrefix }
 
     func read(_ file: HostFile, into buffer: inout [UInt8]) throws(HostError) {
@@ -47,7 +49,7 @@ final class MemoryHost: Host {
     func mayHaveChanged(_ file: HostFile) -> Bool { state.tableHasChanged }
 
     func names(in root: HostRoot, _ path: String) -> [String] {
-        let prefix = "\(root.rawValue)/\(path)/"
+        let prefix = path.isEmpty ? "\(root.rawValue)/" : "\(root.rawValue)/\(path)/"
         return Array(
             Set(
                 state.files.keys.filter { $0.hasPrefix(prefix) }.compactMap {
