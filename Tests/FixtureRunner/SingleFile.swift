@@ -27,9 +27,9 @@ struct SingleFile: Sendable {
         SingleFile(path: "diskio/devices_filter.json", cases: DiskFilterCases.self),
         SingleFile(path: "diskio/serial_sanitize.json", cases: DiskSerialCases.self),
         SingleFile(path: "diskio/udev_names/expected.json", cases: DiskNameCases.self),
-        SingleFile(path: "internal/accumulate.json", cases: nil),
+        SingleFile(path: "internal/accumulate.json", cases: InternalCases.self),
         SingleFile(path: "line_protocol/vectors.json", cases: LineProtocolCases.self),
-        SingleFile(path: "ntpq/commandline.json", cases: nil),
+        SingleFile(path: "ntpq/commandline.json", cases: NtpqCommandCases.self),
         SingleFile(path: "outputs_influxdb/responses.json", cases: ResponseCases.self),
         SingleFile(path: "system/uptime_format.json", cases: UptimeCases.self),
     ]

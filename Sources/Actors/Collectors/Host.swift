@@ -153,7 +153,7 @@ public struct SystemFigures: Sendable, Hashable {
 /// The host that is watched: the seam between collectors and kernel. `LinuxHost` is the real one; tests and the fixture
 /// runner bring folders and answers of their own.
 ///
-/// All calls but `remoteUsage` return at once: they read memory of the kernel, never a disk or a network.
+/// All calls but `remoteUsage` and `run` return at once: they read memory of the kernel, never a disk or a network.
 public protocol Host: Sendable {
     /// Whether the operator has moved `root`.
     func isMoved(_ root: HostRoot) -> Bool
@@ -186,6 +186,9 @@ public protocol Host: Sendable {
     /// The same for file systems that may hang, each asked on a thread that may be lost. One answer a path, in order.
     /// Returns at `deadline` at the latest. Errors: `CancellationError`.
     func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage]
+    /// Runs programs, each a name and its arguments, at the same time, and kills those that run at `deadline`. One result
+    /// each, in order. Errors: `CancellationError`.
+    func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult]
     /// Flags of an interface; nil when the kernel knows none of that name.
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags?
     func figures() throws(HostError) -> SystemFigures

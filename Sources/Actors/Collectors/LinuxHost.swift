@@ -16,6 +16,8 @@ public final class LinuxHost: Host {
     /// For SIOCGIFFLAGS; any socket will do.
     private let socketDescriptor: Int32
     private let remote: RemoteStatfs
+    private let programs = ProgramRunner()
+    private let clock: any Clock
 
     /// `environment` gives the HOST_ variables; `clock` times the file systems that may hang.
     public init(environment: [String: String], clock: any Clock) {
@@ -28,6 +30,7 @@ public final class LinuxHost: Host {
         }
         self.roots = roots
         self.environment = environment
+        self.clock = clock
         self.moved = moved
         mountPrefix = environment["HOST_MOUNT_PREFIX"] ?? ""
         var name = utsname()
@@ -185,6 +188,10 @@ public final class LinuxHost: Host {
 
     public func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage] {
         try await remote.ask(paths, until: deadline)
+    }
+
+    public func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult] {
+        try await programs.run(commands, within: deadline - clock.now)
     }
 
     static func ask(_ path: [UInt8]) -> Result<FileSystemUsage, HostError> {

@@ -18,6 +18,8 @@ final class MemoryHost: Host {
         var moved: Set<HostRoot> = []
         var mountPrefix = ""
         var environment: [String: String] = [:]
+        /// By the whole command, words joined by blanks.
+        var programs: [String: ProgramResult] = [:]
         var tableHasChanged = true
         /// What was read, in order.
         var reads: [String] = []
@@ -71,6 +73,10 @@ final class MemoryHost: Host {
 
     func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage] {
         paths.map { state.remote[String(decoding: $0, as: UTF8.self)] ?? .failed(ENOENT) }
+    }
+
+    func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult] {
+        commands.map { state.programs[$0.joined(separator: " ")] ?? .failed("no such program") }
     }
 
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags? { state.interfaces[String(decoding: name, as: UTF8.self)] }
