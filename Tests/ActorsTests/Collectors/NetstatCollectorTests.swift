@@ -1,4 +1,5 @@
 import Actors
+import CLinux
 import Glibc
 import Pipeline
 import Testing
