@@ -32,7 +32,8 @@ private enum DiskWorld {
 /// `diskio/devices_filter.json`
 enum DiskFilterCases: CaseList {
     static func check(_ element: JSONValue) async throws -> [String] {
-        guard let devices = element["diskstats"].flatMap({ ConfigValues.strings($0) }), let rows = element["rows"]?.array
+        guard let devices = element["diskstats"].flatMap({ ConfigValues.strings($0) }),
+            let rows = element["rows"]?.array
         else { throw CaseError("no diskstats or no rows") }
         var step = DiskWorld.step(devices)
         for (index, device) in devices.enumerated() {

@@ -22,9 +22,10 @@ public protocol Collector: Actor {
 
 /// How an input is registered: its declaration and how to make one.
 public struct InputPlugin: Sendable {
-    public typealias Maker = @Sendable (
-        _ options: OptionValues, _ host: any Host, _ agent: any AgentCounters
-    ) throws -> any Collector
+    public typealias Maker =
+        @Sendable (
+            _ options: OptionValues, _ host: any Host, _ agent: any AgentCounters
+        ) throws -> any Collector
 
     public var spec: PluginSpec
     private let maker: Maker

@@ -112,7 +112,9 @@ public actor DiskIOCollector: Collector {
     private func refresh(_ device: inout Known, _ now: Instant) {
         let tags = identity.tags(of: String(decoding: device.name, as: UTF8.self))
         // What the batcher derives from a series is cached by its identity: the same tags keep the same object.
-        if tags.map(Series.normalized) != device.series?.tags { device.series = tags.map { Series("diskio", tags: $0) } }
+        if tags.map(Series.normalized) != device.series?.tags {
+            device.series = tags.map { Series("diskio", tags: $0) }
+        }
         device.believedUntil = now + DiskIOCollector.tagAge
     }
 }

@@ -7,7 +7,8 @@ public enum InputRegistry {
         InputPlugin(spec: DiskCollector.spec) { DiskCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
         InputPlugin(
-            spec: InternalCollector.spec, makeWithAgent: { options, _, agent in
+            spec: InternalCollector.spec,
+            makeWithAgent: { options, _, agent in
                 InternalCollector(options: options, agent: agent)
             }),
         InputPlugin(spec: KernelCollector.spec) { try KernelCollector(options: $0, host: $1) },

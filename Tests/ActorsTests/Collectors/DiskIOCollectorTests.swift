@@ -67,7 +67,8 @@ struct DiskIOCollectorTests {
         bench.host.file("run/udev/data/b8:0", "E:A=1\n")
         bench.host.file("sys/class/block/sda/uevent", "MAJOR=8\nDEVNAME=sda\n")
         #expect(
-            await bench.gather().lines[0].hasPrefix("diskio,DEVNAME=/dev/sda,DEVPATH=/devices/pci0/0:0:0:0/sda,name=sda "))
+            await bench.gather().lines[0].hasPrefix(
+                "diskio,DEVNAME=/dev/sda,DEVPATH=/devices/pci0/0:0:0:0/sda,name=sda "))
     }
 
     @Test("HOST_ROOT, else HOST_MOUNT_PREFIX, stands before /dev, /run and /sys that are not moved")

@@ -12,7 +12,9 @@ struct ProgramRunnerTests {
 
     @Test("several programs at a time, results in order, output of any length read whole")
     func outputs() async throws {
-        let results = try await run(["sleep 0.1; echo slow", "echo fast", "head -c 300000 /dev/zero", "exec >&-; sleep 0.1"])
+        let results = try await run([
+            "sleep 0.1; echo slow", "echo fast", "head -c 300000 /dev/zero", "exec >&-; sleep 0.1",
+        ])
         #expect(results[0] == .output(Array("slow\n".utf8)))
         #expect(results[1] == .output(Array("fast\n".utf8)))
         #expect(results[2] == .output([UInt8](repeating: 0, count: 300_000)))

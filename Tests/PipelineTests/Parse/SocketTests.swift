@@ -5,7 +5,9 @@ import Testing
 struct SocketTests {
     private let tail = " 00000000:00000000 00:00000000 00000000 0 0 101 1\n"
 
-    private func table(_ rows: [String]) -> [UInt8] { Array(("heading\n" + rows.map { " 0: " + $0 + tail }.joined()).utf8) }
+    private func table(_ rows: [String]) -> [UInt8] {
+        Array(("heading\n" + rows.map { " 0: " + $0 + tail }.joined()).utf8)
+    }
 
     private func tally(tcp: [String] = [], udp: [String] = []) -> SocketTally {
         var tally = SocketTally()
