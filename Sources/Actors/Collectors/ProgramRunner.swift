@@ -225,9 +225,13 @@ private final class Child {
     func result(_ limit: Duration) -> ProgramResult {
         if let failure { return .failed(failure) }
         if isKilled { return .failed("\(name): did not end within \(limit.inSeconds) s, killed") }
-        if status == 0 { return .output(outputBytes) }
+        let said = errorBytes.trimmedText.split(separator: "\n").first
+        if status == 0 {
+            // ntpq ends well when there is no server: it only says so.
+            if outputBytes.isEmpty, let said { return .failed("\(name): \(said)") }
+            return .output(outputBytes)
+        }
         let exit = status & 0x7F == 0 ? "exit status \(status >> 8 & 0xFF)" : "ended by signal \(status & 0x7F)"
-        let said = errorBytes.trimmedText.split(separator: "\n").first.map { ": \($0)" } ?? ""
-        return .failed("\(name): \(exit)\(said)")
+        return .failed("\(name): \(exit)" + (said.map { ": \($0)" } ?? ""))
     }
 }

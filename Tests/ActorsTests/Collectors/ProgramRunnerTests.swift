@@ -25,6 +25,8 @@ struct ProgramRunnerTests {
     func failures() async throws {
         let results = try await run(["echo first >&2; echo second >&2; exit 3", "kill -TERM $$"])
         #expect(results == [.failed("sh: exit status 3: first"), .failed("sh: ended by signal 15")])
+        let quiet = try await run(["echo nobody there >&2", "echo fine; echo remark >&2"])
+        #expect(quiet == [.failed("sh: nobody there"), .output(Array("fine\n".utf8))])
         let missing = try await ProgramRunner().run([["no-such-program"]], within: .seconds(5))
         #expect(missing == [.failed("no-such-program: No such file or directory")])
     }
