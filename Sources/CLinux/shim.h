@@ -6,6 +6,7 @@
 #include <linux/falloc.h>
 #include <net/if.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,6 +23,8 @@
 
 #include <pthread.h>
 extern int pthread_setname_np(pthread_t thread, const char *name);
+extern int pipe2(int pipefd[2], int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern int fallocate(int fd, int mode, off_t offset, off_t len);
 
 static inline int godwit_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }

@@ -13,6 +13,8 @@ final class FixtureHost: Host {
         var files: [String: [UInt8]] = [:]
         var environment: [String: String] = [:]
         var mock = JSONValue.null
+        /// What the program ntpq gives, by server; empty = the local one.
+        var ntpq: [String: ProgramResult] = [:]
     }
 
     private let step = Mutex(Step())
@@ -25,6 +27,7 @@ final class FixtureHost: Host {
     private var current: Step { step.withLock { $0 } }
 
     func isMoved(_ root: HostRoot) -> Bool { current.environment[root.environmentName].map { !$0.isEmpty } ?? false }
+    func environment(_ name: String) -> String { current.environment[name] ?? "" }
     var mountPrefix: String { current.environment["HOST_MOUNT_PREFIX"] ?? "" }
 
     func read(_ file: HostFile, into buffer: inout [UInt8]) throws(HostError) {
@@ -73,6 +76,13 @@ final class FixtureHost: Host {
     func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage] {
         paths.map { path in
             do throws(HostError) { return .answered(try usage(of: path)) } catch { return .failed(error.code) }
+        }
+    }
+
+    func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult] {
+        let answers = current.ntpq
+        return commands.map { command in
+            answers[command.last ?? ""] ?? answers[""] ?? .failed("there is no program \(command.first ?? "")")
         }
     }
 

@@ -81,6 +81,13 @@ struct FolderCase {
             world.folders[.mountTable] = "\(folder)/\(table)"
         }
         world.mock = step["mock"] ?? .null
+        for member in step["ntpq"]?.members ?? [] {
+            if let file = member.value["stdout"]?.string {
+                world.ntpq[member.key] = .output(Files.read("\(folder)/\(file)") ?? [])
+            } else if let file = member.value["fails"]?.string {
+                world.ntpq[member.key] = .failed((Files.read("\(folder)/\(file)") ?? []).trimmedText)
+            }
+        }
         return world
     }
 

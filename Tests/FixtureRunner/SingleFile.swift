@@ -2,9 +2,16 @@ import Pipeline
 
 /// Cases that stand in one file.
 protocol CaseList: Sendable {
-    /// What differs in one element of the list; nothing = passed.
-    /// Errors: an element that is not as the format wants it.
+    /// What differs in one element of the list; nothing = passed. A file that holds one object is its own only element.
+    /// `folder` holds the file. Errors: an element that is not as the format wants it.
+    static func check(_ element: JSONValue, in folder: String) async throws -> [String]
+    /// The same for kinds that need no other file.
     static func check(_ element: JSONValue) async throws -> [String]
+}
+
+extension CaseList {
+    static func check(_ element: JSONValue, in folder: String) async throws -> [String] { try await check(element) }
+    static func check(_ element: JSONValue) async throws -> [String] { throw CaseError("needs its folder") }
 }
 
 /// A kind of file that holds a list of cases; its path below the root says which.
@@ -17,12 +24,12 @@ struct SingleFile: Sendable {
         SingleFile(path: "agent/filters.json", cases: FilterCases.self),
         SingleFile(path: "agent/schedule.json", cases: ScheduleCases.self),
         SingleFile(path: "disk/prefix_cases.json", cases: DiskPrefixCases.self),
-        SingleFile(path: "diskio/devices_filter.json", cases: nil),
-        SingleFile(path: "diskio/serial_sanitize.json", cases: nil),
-        SingleFile(path: "diskio/udev_names/expected.json", cases: nil),
-        SingleFile(path: "internal/accumulate.json", cases: nil),
+        SingleFile(path: "diskio/devices_filter.json", cases: DiskFilterCases.self),
+        SingleFile(path: "diskio/serial_sanitize.json", cases: DiskSerialCases.self),
+        SingleFile(path: "diskio/udev_names/expected.json", cases: DiskNameCases.self),
+        SingleFile(path: "internal/accumulate.json", cases: InternalCases.self),
         SingleFile(path: "line_protocol/vectors.json", cases: LineProtocolCases.self),
-        SingleFile(path: "ntpq/commandline.json", cases: nil),
+        SingleFile(path: "ntpq/commandline.json", cases: NtpqCommandCases.self),
         SingleFile(path: "outputs_influxdb/responses.json", cases: ResponseCases.self),
         SingleFile(path: "system/uptime_format.json", cases: UptimeCases.self),
     ]
@@ -34,11 +41,12 @@ struct SingleFile: Sendable {
             return
         }
         do {
-            guard let elements = try Files.json(file).array else { throw CaseError("is no list") }
-            for (index, element) in elements.enumerated() {
-                let name = element["name"]?.string ?? "\(index)"
+            let content = try Files.json(file)
+            let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+            for (index, element) in (content.array ?? [content]).enumerated() {
+                let name = content.array == nil ? "" : element["name"]?.string ?? "\(index)"
                 do {
-                    report.add(group, "\(path) \(name)", differences: try await cases.check(element))
+                    report.add(group, "\(path) \(name)", differences: try await cases.check(element, in: folder))
                 } catch {
                     report.add(group, "\(path) \(name)", differences: ["\(error)"])
                 }

@@ -4,7 +4,7 @@ import Pipeline
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let choice = input.byte() % 13
+    let choice = input.byte() % 20
     let bytes = input.all
     switch choice {
     case 0:
@@ -42,6 +42,27 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
         precondition(users.distinct <= users.sessions, "more names than sessions")
     case 10: _ = UdevRecord.label(bytes)
     case 11: _ = OSRelease.parse(bytes)
+    case 12: fuzzCounters(bytes)
+    case 13:
+        for row in (try? ProcDiskstats.parse(bytes)) ?? [] {
+            precondition(row.name.upperBound <= bytes.count && !row.name.isEmpty, "a name outside of the file")
+            _ = (row.rates(since: row, elapsed: 0), row.rates(since: row, elapsed: .max))
+        }
+    case 14:
+        var properties = DeviceProperties()
+        properties.add(udev: bytes)
+        properties.add(uevent: bytes)
+        let text = String(decoding: bytes, as: UTF8.self)
+        _ = (properties.name([text, "$DEVLINKS"]), DiskSerial.shown(text), DiskSerial.node(of: text))
+    case 15:
+        var tally = ProcessTally()
+        for _ in 0..<2 { if let process = try? ProcPidStat.parse(bytes) { tally.add(process) } }
+    case 16, 17: fuzzSockets(bytes)
+    case 18:
+        for reach in NtpqReach.allCases {
+            precondition(NtpqPeer.parse(bytes, reach: reach).peers.allSatisfy(\.hasFields), "a peer without fields")
+        }
+        _ = ShellWords.split(String(decoding: bytes, as: UTF8.self))
     default:
         _ = ChassisType.name(String(decoding: bytes, as: UTF8.self))
         var cursor = ByteCursor(bytes)
@@ -55,4 +76,36 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
         precondition(lines <= bytes.count, "more lines than bytes")
     }
     return 0
+}
+
+/// Files whose names are kept: two readings, the second meets what the first left behind.
+private func fuzzCounters(_ bytes: [UInt8]) {
+    let half = bytes.count / 2
+    var vmstat = ProcVmstat()
+    var counters = ProcNetCounters()
+    for part in [Array(bytes[..<half]), Array(bytes[half...]), bytes] {
+        if (try? vmstat.update(part)) != nil {
+            precondition(vmstat.names.count == vmstat.values.count, "names without values")
+        }
+        counters.updatePairs(part, keepsZeros: true)
+        precondition(counters.names.count == counters.values.count, "names without values")
+        counters.updateList(part, keepsZeros: false)
+        precondition(counters.names.count == counters.values.count, "names without values")
+        _ = ProcVmstat.swapPages(part)
+        _ = try? ProcStatCounters.parse(part)
+        _ = try? ProcPressure.parse(part, resource: "cpu")
+    }
+}
+
+/// Tables of sockets and answers of sock_diag.
+private func fuzzSockets(_ bytes: [UInt8]) {
+    var tally = SocketTally()
+    ProcNetSockets.addInet(bytes, isTCP: true, isFirst: true, to: &tally)
+    ProcNetSockets.addInet(bytes, isTCP: false, isFirst: false, to: &tally)
+    try? ProcNetSockets.addUnix(bytes, isFirst: true, to: &tally)
+    for table in SocketDiag.Table.allCases {
+        _ = bytes.withUnsafeBytes { SocketDiag.add($0, table, to: &tally) }
+    }
+    precondition(tally.udp + tally.tcp.reduce(0, +) <= bytes.count, "more sockets than bytes")
+    tally.reset()
 }

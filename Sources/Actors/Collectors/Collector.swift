@@ -22,15 +22,33 @@ public protocol Collector: Actor {
 
 /// How an input is registered: its declaration and how to make one.
 public struct InputPlugin: Sendable {
-    public var spec: PluginSpec
-    /// Throws `CollectorError` when the options name something that cannot work on this host.
-    public var make: @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
+    public typealias Maker =
+        @Sendable (
+            _ options: OptionValues, _ host: any Host, _ agent: any AgentCounters
+        ) throws -> any Collector
 
+    public var spec: PluginSpec
+    private let maker: Maker
+
+    /// An input that needs the host alone.
     public init(
         spec: PluginSpec, make: @escaping @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
     ) {
         self.spec = spec
-        self.make = make
+        maker = { options, host, _ in try make(options, host) }
+    }
+
+    /// An input that tells of the agent itself.
+    public init(spec: PluginSpec, makeWithAgent: @escaping Maker) {
+        self.spec = spec
+        maker = makeWithAgent
+    }
+
+    /// Throws `CollectorError` when the options name something that cannot work on this host.
+    public func make(
+        _ options: OptionValues, _ host: any Host, agent: any AgentCounters = NoAgentCounters()
+    ) throws -> any Collector {
+        try maker(options, host, agent)
     }
 }
 

@@ -50,6 +50,8 @@ public actor CollectorRunner {
     private let clock: any Clock
     private let hooks: GatherHooks
     private let logger: Logger
+    /// The counters that outlive this runner; nil in tests.
+    private let ledger: (counters: AgentLedger, entry: AgentLedger.Input)?
     private var schedule: TickSchedule
     private var random = SystemRandomNumberGenerator()
     private var status = CollectorStatus()
@@ -58,7 +60,8 @@ public actor CollectorRunner {
     /// rounded to, see `TickSchedule.precision`.
     public init(
         input: String, collector: any Collector, schedule: TickSchedule, precision: Duration, channel: SampleChannel,
-        clock: any Clock, logger: Logger, hooks: GatherHooks = .none
+        clock: any Clock, logger: Logger, hooks: GatherHooks = .none,
+        ledger: (counters: AgentLedger, entry: AgentLedger.Input)? = nil
     ) {
         self.input = input
         self.collector = collector
@@ -67,6 +70,7 @@ public actor CollectorRunner {
         self.channel = channel
         self.clock = clock
         self.logger = logger
+        self.ledger = ledger
         self.hooks = hooks
     }
 
@@ -87,6 +91,7 @@ public actor CollectorRunner {
             tick = schedule.next(after: clock.wall, using: &random)
             status.skippedTicks = status.skippedTicks.addingSaturated(tick.skipped)
             if tick.skipped > 0 {
+                if let ledger { ledger.counters.timedOut(ledger.entry, ticks: tick.skipped) }
                 logger.warning(
                     "gathering took longer than the interval, ticks skipped",
                     metadata: ["input": "\(input)", "skipped": "\(tick.skipped)"])
@@ -109,6 +114,11 @@ public actor CollectorRunner {
         status.lastPoints = gather.samples.rows.count
         status.points &+= UInt64(gather.samples.rows.count)
         status.errors &+= UInt64(gather.errors.count)
+        if let ledger {
+            ledger.counters.gathered(
+                ledger.entry, points: gather.samples.rows.count, errors: gather.errors.count,
+                time: status.lastDuration)
+        }
         for error in gather.errors {
             status.lastError = error
             status.lastErrorAt = wall

@@ -9,8 +9,10 @@ public enum HostRoot: String, CaseIterable, Sendable {
     case dev
     /// The folder that holds `mountinfo`; set only by the operator.
     case mountTable
+    /// Nothing in front: for paths that the operator gives whole.
+    case absolute
 
-    /// The variable that moves it.
+    /// The variable that moves it; empty when none does.
     public var environmentName: String {
         switch self {
         case .proc: "HOST_PROC"
@@ -20,6 +22,7 @@ public enum HostRoot: String, CaseIterable, Sendable {
         case .variable: "HOST_VAR"
         case .dev: "HOST_DEV"
         case .mountTable: "HOST_PROC_MOUNTINFO"
+        case .absolute: ""
         }
     }
 }
@@ -37,6 +40,8 @@ public struct HostError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { "\(operation): \(SystemError.text(code))" }
+    /// Whether there is no such file.
+    public var isMissing: Bool { code == 2 }
 }
 
 /// A file that is read again and again: its name and, on a real host, the descriptor that is kept open between ticks.
@@ -148,10 +153,12 @@ public struct SystemFigures: Sendable, Hashable {
 /// The host that is watched: the seam between collectors and kernel. `LinuxHost` is the real one; tests and the fixture
 /// runner bring folders and answers of their own.
 ///
-/// All calls but `remoteUsage` return at once: they read memory of the kernel, never a disk or a network.
+/// All calls but `remoteUsage` and `run` return at once: they read memory of the kernel, never a disk or a network.
 public protocol Host: Sendable {
     /// Whether the operator has moved `root`.
     func isMoved(_ root: HostRoot) -> Bool
+    /// A variable of the agent's environment; empty when not set.
+    func environment(_ name: String) -> String
     /// HOST_MOUNT_PREFIX; empty when not set.
     var mountPrefix: String { get }
     /// Replaces `buffer` by the whole file. On an error the buffer is empty.
@@ -163,13 +170,25 @@ public protocol Host: Sendable {
     func names(in root: HostRoot, _ path: String) -> [String]
     /// Target of a symlink; nil when it is none.
     func linkTarget(_ root: HostRoot, _ path: String) -> String?
-    /// `major:minor` of a device node, named without `/dev/`; nil when there is none.
+    /// Calls `body` with /proc/PID/stat of each process, in no order; of those that vanish meanwhile nothing is said.
+    func readProcesses(_ files: ProcessFiles, _ body: ([UInt8]) -> Void) throws(HostError)
+    /// Adds the sockets of this process's network namespace that the kernel's sock_diag interface lists.
+    /// Errors: among others that there is none; `tally` may hold a part then.
+    func addSockets(_ table: SocketDiag.Table, _ socket: DiagSocket, to tally: inout SocketTally) throws(HostError)
+    /// Reads a long file piece by piece, whole lines each; `buffer` is room. What `isKept` says does not count.
+    func readPieces(
+        _ file: HostFile, _ buffer: inout [UInt8], _ body: ([UInt8], _ isFirst: Bool) -> Void
+    ) throws(HostError)
+    /// `major:minor` of a device node, named without `/dev/` or by its whole path; nil when there is none.
     func deviceNumber(_ node: String) -> String?
     /// statfs(2) of a path, for file systems that answer at once.
     func usage(of path: [UInt8]) throws(HostError) -> FileSystemUsage
     /// The same for file systems that may hang, each asked on a thread that may be lost. One answer a path, in order.
     /// Returns at `deadline` at the latest. Errors: `CancellationError`.
     func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage]
+    /// Runs programs, each a name and its arguments, at the same time, and kills those that run at `deadline`. One result
+    /// each, in order. Errors: `CancellationError`.
+    func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult]
     /// Flags of an interface; nil when the kernel knows none of that name.
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags?
     func figures() throws(HostError) -> SystemFigures

@@ -5,8 +5,21 @@ public enum InputRegistry {
     public static let all: [InputPlugin] = [
         InputPlugin(spec: CPUCollector.spec) { CPUCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskCollector.spec) { DiskCollector(options: $0, host: $1) },
+        InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
+        InputPlugin(
+            spec: InternalCollector.spec,
+            makeWithAgent: { options, _, agent in
+                InternalCollector(options: options, agent: agent)
+            }),
+        InputPlugin(spec: KernelCollector.spec) { try KernelCollector(options: $0, host: $1) },
+        InputPlugin(spec: KernelVmstatCollector.spec) { KernelVmstatCollector(host: $1) },
         InputPlugin(spec: MemoryCollector.spec) { MemoryCollector(options: $0, host: $1) },
         InputPlugin(spec: NetworkCollector.spec) { try NetworkCollector(options: $0, host: $1) },
+        InputPlugin(spec: NetstatCollector.spec) { NetstatCollector(options: $0, host: $1) },
+        InputPlugin(spec: NstatCollector.spec) { NstatCollector(options: $0, host: $1) },
+        InputPlugin(spec: NtpqCollector.spec) { try NtpqCollector(options: $0, host: $1) },
+        InputPlugin(spec: ProcessesCollector.spec) { ProcessesCollector(host: $1) },
+        InputPlugin(spec: SwapCollector.spec) { SwapCollector(host: $1) },
         InputPlugin(spec: SystemCollector.spec) { try SystemCollector(options: $0, host: $1) },
     ]
 

@@ -8,6 +8,7 @@ import Pipeline
 public final class LinuxHost: Host {
     private let roots: [HostRoot: [UInt8]]
     private let moved: Set<HostRoot>
+    private let environment: [String: String]
     public let mountPrefix: String
     public let kernel: (machine: String, release: String)
     public let pageSize: UInt64
@@ -15,6 +16,8 @@ public final class LinuxHost: Host {
     /// For SIOCGIFFLAGS; any socket will do.
     private let socketDescriptor: Int32
     private let remote: RemoteStatfs
+    private let programs = ProgramRunner()
+    private let clock: any Clock
 
     /// `environment` gives the HOST_ variables; `clock` times the file systems that may hang.
     public init(environment: [String: String], clock: any Clock) {
@@ -26,6 +29,8 @@ public final class LinuxHost: Host {
             roots[root] = Array(LinuxHost.folder(root, value).utf8)
         }
         self.roots = roots
+        self.environment = environment
+        self.clock = clock
         self.moved = moved
         mountPrefix = environment["HOST_MOUNT_PREFIX"] ?? ""
         var name = utsname()
@@ -42,6 +47,7 @@ public final class LinuxHost: Host {
     private static func folder(_ root: HostRoot, _ value: String) -> String {
         switch root {
         case .variable: value.isEmpty ? "/var" : value
+        case .absolute: ""
         case .mountTable:
             // The variable names the file, as a rule; its folder counts.
             value.hasSuffix("/mountinfo") || value.hasSuffix("/mounts")
@@ -55,9 +61,10 @@ public final class LinuxHost: Host {
     }
 
     public func isMoved(_ root: HostRoot) -> Bool { moved.contains(root) }
+    public func environment(_ name: String) -> String { environment[name] ?? "" }
 
     /// Calls `body` with the full path, ended by NUL.
-    private func withPath<Result>(
+    func withPath<Result>(
         _ root: HostRoot, _ path: some Sequence<UInt8>, _ body: (UnsafePointer<CChar>) -> Result
     ) -> Result {
         var full = roots[root] ?? []
@@ -159,7 +166,8 @@ public final class LinuxHost: Host {
 
     public func deviceNumber(_ node: String) -> String? {
         var status = stat()
-        guard withPath(.dev, node.utf8, { stat($0, &status) }) == 0 else { return nil }
+        let root = node.hasPrefix("/") ? HostRoot.absolute : .dev
+        guard withPath(root, node.utf8, { stat($0, &status) }) == 0 else { return nil }
         let type = status.st_mode & S_IFMT
         guard type == S_IFBLK || type == S_IFCHR else { return nil }
         // glibc's layout of dev_t; its macros are not imported.
@@ -180,6 +188,10 @@ public final class LinuxHost: Host {
 
     public func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage] {
         try await remote.ask(paths, until: deadline)
+    }
+
+    public func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult] {
+        try await programs.run(commands, within: deadline - clock.now)
     }
 
     static func ask(_ path: [UInt8]) -> Result<FileSystemUsage, HostError> {

@@ -71,7 +71,7 @@ final class RemoteStatfs: Sendable {
 }
 
 /// A closure on a thread of its own.
-private final class Work {
+final class Work {
     private let body: @Sendable () -> Void
 
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }

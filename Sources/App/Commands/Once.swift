@@ -37,7 +37,8 @@ struct Once: ParsableCommand {
         var collectors: [(input: InputConfig, collector: any Collector)] = []
         for input in config.inputs {
             guard let plugin = InputRegistry.plugin(input.plugin) else { continue }
-            collectors.append((input, try plugin.make(input.options, host)))
+            collectors.append(
+                (input, try plugin.make(input.options, host, agent: NoAgentCounters(version: Version.current))))
             let transform = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
             encoder.setRules(InputRules(transforms: [transform], precision: input.schedule.precision), for: input.id)
         }

@@ -86,6 +86,7 @@ actor Daemon {
     private func runTree(stops: AsyncStream<Void>, reloads: AsyncStream<Void>, liveView: Bool) async -> Int32 {
         let tree = makeTree()
         self.tree = tree
+        wiring.ledger.connect { [weak self] in await self?.outputFigures() ?? [] }
         let (ready, settled) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let status = await withTaskGroup(of: Int32?.self) { group in
             group.addTask { await self.supervise(tree.root, settled) }

@@ -20,6 +20,7 @@ struct Wiring: Sendable {
     let host: any Host
     let channel = SampleChannel()
     let taps = Taps()
+    let ledger = AgentLedger(version: Version.current)
     let http: CurlMulti
     let spillRoot: String
     let stateDirectory: String
@@ -196,7 +197,7 @@ struct Wiring: Sendable {
         guard let plugin = InputRegistry.plugin(input.plugin) else {
             throw CollectorError("there is no input \(input.plugin)")
         }
-        let collector = try plugin.make(input.options, host)
+        let collector = try plugin.make(input.options, host, agent: ledger)
         let crashes = crashes
         let schedule = TickSchedule(
             interval: input.schedule.interval, roundInterval: input.schedule.roundsInterval,
@@ -210,7 +211,8 @@ struct Wiring: Sendable {
                     crashes.enter(name)
                     if name == Wiring.trapInput { fatalError("GODWIT_TEST_TRAP_COLLECTOR asks for it") }
                 },
-                didGather: { crashes.leave($0) }))
+                didGather: { crashes.leave($0) }),
+            ledger: (ledger, AgentLedger.Input(plugin: input.plugin, alias: input.alias, id: input.id)))
     }
 }
 

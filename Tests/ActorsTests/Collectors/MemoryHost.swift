@@ -17,6 +17,9 @@ final class MemoryHost: Host {
         var figures: SystemFigures?
         var moved: Set<HostRoot> = []
         var mountPrefix = ""
+        var environment: [String: String] = [:]
+        /// By the whole command, words joined by blanks.
+        var programs: [String: ProgramResult] = [:]
         var tableHasChanged = true
         /// What was read, in order.
         var reads: [String] = []
@@ -31,6 +34,7 @@ final class MemoryHost: Host {
     var state: World { world.withLock { $0 } }
 
     func isMoved(_ root: HostRoot) -> Bool { state.moved.contains(root) }
+    func environment(_ name: String) -> String { state.environment[name] ?? "" }
     var mountPrefix: String { state.mountPrefix }
 
     func read(_ file: HostFile, into buffer: inout [UInt8]) throws(HostError) {
@@ -47,7 +51,7 @@ final class MemoryHost: Host {
     func mayHaveChanged(_ file: HostFile) -> Bool { state.tableHasChanged }
 
     func names(in root: HostRoot, _ path: String) -> [String] {
-        let prefix = "\(root.rawValue)/\(path)/"
+        let prefix = path.isEmpty ? "\(root.rawValue)/" : "\(root.rawValue)/\(path)/"
         return Array(
             Set(
                 state.files.keys.filter { $0.hasPrefix(prefix) }.compactMap {
@@ -69,6 +73,10 @@ final class MemoryHost: Host {
 
     func remoteUsage(of paths: [[UInt8]], until deadline: Instant) async throws -> [RemoteUsage] {
         paths.map { state.remote[String(decoding: $0, as: UTF8.self)] ?? .failed(ENOENT) }
+    }
+
+    func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult] {
+        commands.map { state.programs[$0.joined(separator: " ")] ?? .failed("no such program") }
     }
 
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags? { state.interfaces[String(decoding: name, as: UTF8.self)] }

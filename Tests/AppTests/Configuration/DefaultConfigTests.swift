@@ -38,7 +38,8 @@ struct DefaultConfigTests {
                 continue
             }
             let parts = line.split(separator: " ", maxSplits: 2)
-            guard parts.count == 3, parts[1] == "=", parts[0].allSatisfy({ $0.isLowercase || $0 == "_" }) else {
+            guard parts.count == 3, parts[1] == "=", parts[0].allSatisfy({ $0.isLowercase || $0.isNumber || $0 == "_" })
+            else {
                 continue
             }
             let fallback = parts[2].firstRange(of: "# default: ").map { String(parts[2][$0.upperBound...]) }
@@ -103,8 +104,11 @@ struct DefaultConfigTests {
             }
             let bare = line.dropFirst(2)
             let parts = bare.split(separator: " ", maxSplits: 2)
-            let isEntry = parts.count == 3 && parts[1] == "=" && parts[0].allSatisfy { $0.isLowercase || $0 == "_" }
-            if bare.hasPrefix("[[outputs.influxdb") || isEntry { lines.append(bare) }
+            let isEntry =
+                parts.count == 3 && parts[1] == "="
+                && parts[0].allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }
+            let isInput = bare.hasPrefix("[[inputs.") && !bare.hasPrefix("[[inputs.NAME")
+            if bare.hasPrefix("[[outputs.influxdb") || isInput || isEntry { lines.append(bare) }
             // The options of every plugin may stand in any.
             if bare.hasPrefix("[[inputs.NAME") { lines.append("[[inputs.mem]]") }
             if bare.hasPrefix("[[outputs.NAME") { lines.append("[[outputs.file]]") }
