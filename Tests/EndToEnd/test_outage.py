@@ -87,7 +87,7 @@ class Outage(EndToEnd):
         inside = {line: count for line, count in lines.items()
                   if result["began"] < int(line.rpartition(b" ")[2]) < result["ended"]}
         expected = (result["ended"] - result["began"]) / 1e6 / STEP_MS * SERIES
-        self.assertGreater(len(inside), expected * 0.9, "too few points of the outage: did collection stop?")
+        self.assertGreater(len(inside), expected * 0.8, "too few points of the outage: did collection stop?")
         self.assertEqual(oracle.incomplete_ticks(inside, SERIES), [], "ticks of the outage miss points")
         holes = oracle.gaps(inside, STEP_MS * 1_000_000, result["skipped"])
         self.assertEqual(holes, [], "ticks of the outage are missing")

@@ -140,6 +140,8 @@ cat >"$work/inside" <<'INSIDE'
 set -eu
 deb=$1
 export DEBIAN_FRONTEND=noninteractive
+# What an agent that once ran here as root left behind is not this package's.
+rm -rf /var/lib/godwit /etc/godwit
 snapshot() { find /etc /usr /var /opt ! -path '/var/lib/dpkg/*' ! -path '/var/cache/*' ! -path '/var/log/*' ! -path '/etc/*passwd*' \
     ! -path '/etc/*group*' ! -path '/etc/*shadow*' ! -path '/etc/*subuid*' ! -path '/etc/*subgid*' ! -path '/etc/.pwd.lock' \
     ! -path '/var/lib/systemd/deb-systemd-helper-enabled' 2>/dev/null | LC_ALL=C sort; }
