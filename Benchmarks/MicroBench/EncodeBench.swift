@@ -10,7 +10,8 @@ enum EncodeBench {
     static func samples(fields: Int, areDoubles: Bool) -> SampleSet {
         let schema = Schema((0..<fields).map { areDoubles ? .float("usage_field_\($0)") : .uint("bytes_field_\($0)") })
         let series = (0..<100).map { number in
-            Series("disk", tags: [Tag("host", "host-17"), Tag("device", "sda\(number)"), Tag("path", "/mnt/\(number)")])
+            Series(
+                "disk", tags: [Tag("host", "host-17"), Tag("device", "sda\(number)"), Tag("path", "/mnt/\(number)")])
         }
         var set = SampleSet()
         var state: UInt64 = 42
@@ -42,7 +43,10 @@ enum EncodeBench {
         for (label, fields, areDoubles) in [("5 integer fields", 5, false), ("10 exact doubles", 10, true)] {
             let set = samples(fields: fields, areDoubles: areDoubles)
             let payload = encode(&encoder, set)
-            let seconds = fastest { _ = encoder.add(set, from: "bench"); _ = encoder.seal { _, _, _ in 0 } }
+            let seconds = fastest {
+                _ = encoder.add(set, from: "bench")
+                _ = encoder.seal { _, _, _ in 0 }
+            }
             Row(
                 name: "encode a line, \(label)", value: seconds * perLine, unit: "ns",
                 floor: (copySeconds(payload) * perLine, "memcpy of the same bytes"), lessIsBetter: true

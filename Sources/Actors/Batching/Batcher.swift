@@ -227,7 +227,9 @@ public actor Batcher {
             if Task.isCancelled { return }
             await settle(tick.fire)
             channel.send(.flush)
-            if let jump = watch.jump(now: clock.now, wall: clock.wall) { schedule.clockJumped(by: jump, to: clock.wall) }
+            if let jump = watch.jump(now: clock.now, wall: clock.wall) {
+                schedule.clockJumped(by: jump, to: clock.wall)
+            }
             if configured != flushSchedule {
                 configured = flushSchedule
                 schedule = flushSchedule

@@ -44,7 +44,8 @@ public actor CurlMulti: HTTPClient {
     }
 
     private func start(
-        _ request: HTTPRequest, _ ticket: Ticket, _ continuation: CheckedContinuation<Result<HTTPReply, TransferFailure>, Never>
+        _ request: HTTPRequest, _ ticket: Ticket,
+        _ continuation: CheckedContinuation<Result<HTTPReply, TransferFailure>, Never>
     ) {
         guard let multi = openMulti() else {
             return continuation.resume(returning: .failure(TransferFailure(.invalid, "libcurl does not start")))

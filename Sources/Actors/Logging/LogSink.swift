@@ -180,11 +180,14 @@ public final class LogSink: Sendable {
     }
 
     private static func quotedIfNeeded(_ text: String) -> String {
-        let plain = text.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") && $0 != 0x7F }
+        let plain = text.utf8.allSatisfy {
+            $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") && $0 != 0x7F
+        }
         guard !plain || text.isEmpty || text.unicodeScalars.contains(where: isControl) else { return text }
         var writer = JSONWriter()
         // The writer escapes C0; the rest of the controls may stand raw in JSON, but not on a terminal.
-        writer.value(.string(String(text.unicodeScalars.map { $0.value >= 0x7F && isControl($0) ? "\u{FFFD}" : Character($0) })))
+        writer.value(
+            .string(String(text.unicodeScalars.map { $0.value >= 0x7F && isControl($0) ? "\u{FFFD}" : Character($0) })))
         return writer.text
     }
 

@@ -38,7 +38,9 @@ public actor Signals {
         let descriptor = descriptor
         loop.watch(descriptor, for: EPOLLIN.rawValue) { _ in
             var received = signalfd_siginfo()
-            while read(descriptor, &received, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
+            while read(descriptor, &received, MemoryLayout<signalfd_siginfo>.size)
+                == MemoryLayout<signalfd_siginfo>.size
+            {
                 if let event = Event(rawValue: Int32(bitPattern: received.ssi_signo)) { continuation.yield(event) }
             }
         }

@@ -39,7 +39,8 @@ public enum SpillFiles {
         else { return name }
         if bytes.first == UInt8(ascii: ".") { bytes[0] = UInt8(ascii: "_") }
         let digits = String(CRC32C.checksum(Array(name.utf8), seed: 0), radix: 16)
-        return String(decoding: bytes, as: UTF8.self) + "-" + String(repeating: "0", count: 8 - digits.utf8.count) + digits
+        return String(decoding: bytes, as: UTF8.self) + "-" + String(repeating: "0", count: 8 - digits.utf8.count)
+            + digits
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {

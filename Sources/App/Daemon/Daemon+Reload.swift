@@ -22,7 +22,8 @@ extension Daemon {
         // Everything that can fail is made before anything is changed.
         var made: [String: CollectorRunner] = [:]
         do {
-            for input in new.inputs where diff.inputs.added.contains(input.id) || diff.inputs.changed.contains(input.id) {
+            for input in new.inputs where diff.inputs.added.contains(input.id) || diff.inputs.changed.contains(input.id)
+            {
                 made[input.id] = try wiring.runner(input)
             }
         } catch {

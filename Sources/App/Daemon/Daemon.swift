@@ -294,7 +294,8 @@ actor Daemon {
         let verdict = await apply()
         lastReload = verdict
         if verdict.isAccepted {
-            logger.notice("configuration reloaded",
+            logger.notice(
+                "configuration reloaded",
                 metadata: ["changes": "\(verdict.changes.isEmpty ? "none" : verdict.changes.joined(separator: "; "))"])
         } else {
             for error in verdict.errors { logger.error("reload refused", metadata: ["error": "\(error)"]) }

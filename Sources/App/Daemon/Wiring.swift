@@ -44,7 +44,9 @@ struct Wiring: Sendable {
         let collectors: Supervisor
     }
 
-    func tree(control: [ChildSpec], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher, collectors: [ChildSpec])
+    func tree(
+        control: [ChildSpec], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher, collectors: [ChildSpec]
+    )
         -> Tree
     {
         let perMinute = RestartIntensity(count: 3, period: .seconds(60))
@@ -73,7 +75,10 @@ struct Wiring: Sendable {
         let store = supervisor("store", .oneForOne, perMinute, store, stopOrder: .together)
         let pipeline = supervisor(
             "pipeline", .restForOne, perMinute,
-            [child(store, stop: .milliseconds(5_500)), child(egress, stop: .seconds(4)), child(intake, stop: .seconds(5))])
+            [
+                child(store, stop: .milliseconds(5_500)), child(egress, stop: .seconds(4)),
+                child(intake, stop: .seconds(5)),
+            ])
         let control = supervisor("control", .oneForOne, RestartIntensity(count: 5, period: .seconds(60)), control)
         let root = supervisor(
             "root", .oneForOne, RestartIntensity(count: 3, period: .seconds(600)),

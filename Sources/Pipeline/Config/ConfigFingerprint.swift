@@ -2,12 +2,14 @@ extension Config {
     /// Eight hex digits that are equal on hosts that run the same configuration, whatever its files look like. Secrets
     /// do not enter it.
     public var fingerprint: String {
-        var lines = globalTags.map { "\($0.key)=\($0.value)" } + agent.values.lines + spill.values.lines + status.values.lines
+        var lines =
+            globalTags.map { "\($0.key)=\($0.value)" } + agent.values.lines + spill.values.lines + status.values.lines
         for input in inputs {
             lines += ["[\(input.id)]", "\(input.schedule)", "\(input.metric)"] + input.options.lines
         }
         for output in outputs {
-            lines += ["[\(output.id)]", "\(output.flush)", "\(output.metric)", "\(output.routes)"] + output.options.lines
+            lines +=
+                ["[\(output.id)]", "\(output.flush)", "\(output.metric)", "\(output.routes)"] + output.options.lines
         }
         let digest = CRC32C.checksum(Array(lines.joined(separator: "\n").utf8), seed: 0)
         let digits = String(digest, radix: 16)

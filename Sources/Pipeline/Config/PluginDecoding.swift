@@ -51,7 +51,9 @@ extension ConfigDecodingRun {
     private func firstPositive(_ own: Duration, _ inherited: Duration) -> Duration { own > .zero ? own : inherited }
 
     /// An interval of a plugin is that of the agent (0) or at least a millisecond, as the agent's.
-    private mutating func checkInterval(_ name: String, _ values: OptionValues, _ common: OptionSettings, _ instance: Instance) {
+    private mutating func checkInterval(
+        _ name: String, _ values: OptionValues, _ common: OptionSettings, _ instance: Instance
+    ) {
         let interval = values.duration(name)
         guard interval > .zero, interval < .milliseconds(1) else { return }
         issues.append(

@@ -184,7 +184,7 @@ extension JSONParser {
         }
     }
 
-    /// `XXXX`, or `XXXX\uXXXX` where the first is a high surrogate.
+    /// `hhhh`, or `hhhh\uhhhh` where the first is a high surrogate.
     private mutating func unicodeEscape() throws(JSONError) -> Unicode.Scalar {
         let start = at
         var code = try fourHexDigits()

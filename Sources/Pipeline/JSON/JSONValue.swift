@@ -40,7 +40,6 @@ extension JSONValue {
         return elements[index]
     }
 
-
     public var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }

@@ -116,7 +116,8 @@ public struct ByteWriter: ~Copyable {
         let isPlain = text.withUTF8 { bytes in
             guard !bytes.contains(UInt8(ascii: "e")) else { return false }
             // Swift writes integral doubles with a fraction of zero.
-            let isIntegral = bytes.count > 2 && bytes[bytes.count - 1] == UInt8(ascii: "0")
+            let isIntegral =
+                bytes.count > 2 && bytes[bytes.count - 1] == UInt8(ascii: "0")
                 && bytes[bytes.count - 2] == UInt8(ascii: ".")
             append(contentsOf: UnsafeBufferPointer(rebasing: isIntegral ? bytes.dropLast(2) : bytes[...]))
             return true

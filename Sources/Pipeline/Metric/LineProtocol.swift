@@ -58,7 +58,9 @@ public enum LineProtocol {
         return bytes
     }
 
-    private static func escaped(_ text: String, equals: Bool) -> [UInt8] { escaped(Substring(text).utf8, equals: equals) }
+    private static func escaped(_ text: String, equals: Bool) -> [UInt8] {
+        escaped(Substring(text).utf8, equals: equals)
+    }
 
     private static func escaped(_ text: Substring.UTF8View, equals: Bool) -> [UInt8] {
         var out: [UInt8] = []
@@ -100,7 +102,8 @@ public enum LineProtocol {
             let before = out.count
             if !isFirst { out.append(UInt8(ascii: ",")) }
             out.append(key)
-            guard appendValue(schema.fields[column].kind, set.cells[firstCell + column], set.strings, options, to: &out) else {
+            guard appendValue(schema.fields[column].kind, set.cells[firstCell + column], set.strings, options, to: &out)
+            else {
                 out.truncate(to: before)
                 continue
             }
@@ -116,7 +119,8 @@ public enum LineProtocol {
                 lines += 1
                 out.append(header)
                 out.append(key)
-                _ = appendValue(schema.fields[column].kind, set.cells[firstCell + column], set.strings, options, to: &out)
+                _ = appendValue(
+                    schema.fields[column].kind, set.cells[firstCell + column], set.strings, options, to: &out)
                 if out.count - start + tailLength(time, options) > limit {
                     out.truncate(to: start)
                     throw .needMoreSpace

@@ -33,7 +33,9 @@ public final class Schema: Sendable {
     public init(_ fields: [Field]) {
         self.fields = fields
         renderedKeys = fields.map { LineProtocol.renderedKey($0.key) }
-        lineOrder = fields.indices.sorted { Array(fields[$0].key.utf8).lexicographicallyPrecedes(Array(fields[$1].key.utf8)) }
+        lineOrder = fields.indices.sorted {
+            Array(fields[$0].key.utf8).lexicographicallyPrecedes(Array(fields[$1].key.utf8))
+        }
     }
 }
 

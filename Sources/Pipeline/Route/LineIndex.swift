@@ -47,7 +47,9 @@ public struct LineIndex: Sendable, Hashable {
                 isInFields = false
             } else if byte == UInt8(ascii: " "), before != UInt8(ascii: "\\") {
                 isInFields = true
-            } else if byte == UInt8(ascii: "\""), isInFields, before == UInt8(ascii: "="), twoBefore != UInt8(ascii: "\\") {
+            } else if byte == UInt8(ascii: "\""), isInFields, before == UInt8(ascii: "="),
+                twoBefore != UInt8(ascii: "\\")
+            {
                 isQuoted = true
             }
             (before, twoBefore) = (byte, before)

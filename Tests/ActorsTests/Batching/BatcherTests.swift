@@ -44,7 +44,9 @@ struct BatcherTests {
         return set
     }
 
-    private func plan(_ sink: any BatchSink, name: String = "default", codec: PayloadCodec = .identity, points: Int = 100)
+    private func plan(
+        _ sink: any BatchSink, name: String = "default", codec: PayloadCodec = .identity, points: Int = 100
+    )
         -> StreamPlan
     {
         let transform = MetricTransform(MetricOptions(), globalTags: [], stage: .input)

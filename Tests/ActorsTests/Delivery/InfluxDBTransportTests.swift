@@ -71,25 +71,31 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
     func credentials() async {
         let server = ScriptedServer { _, _ in .reply(204) }
         defer { server.stop() }
-        _ = await send(transport(server) { $0.token = .literal(Secret("t0k")); $0.username = "u" })
+        _ = await send(
+            transport(server) {
+                $0.token = .literal(Secret("t0k"))
+                $0.username = "u"
+            })
         _ = await send(transport(server) { $0.urls = ["http://us%40er:pa%3Ass@127.0.0.1:\(server.port)"] })
         #expect(server.requests.first?.headers["authorization"] == "Token t0k")
         #expect(server.requests.last?.headers["authorization"] == "Basic dXNAZXI6cGE6c3M=")
         #expect(server.requests.last?.target == "/write?db=db")
     }
 
-    @Test("answers become outcomes", arguments: [
-        (ScriptedReply.reply(204), DeliveryOutcome.Class.delivered),
-        (.reply(200, headers: ["Content-Encoding: gzip"], body: "\u{1F}bomb, never decoded"), .delivered),
-        (.reply(400, body: error("partial write: x dropped=1")), .partial),
-        (.reply(400, body: error("unable to parse 'x'")), .data),
-        (.reply(413, body: "<html>"), .tooBig), (.reply(429), .throttled), (.reply(503), .throttled),
-        (.reply(500), .server), (.reply(401), .configuration),
-        (.reply(404, body: error("database not found: \"db\"")), .configuration),
-        (.endlessBody, .delivered), (.endlessHeaders, .ambiguous), (.resetInBody, .ambiguous),
-        (.raw("SSH-2.0-OpenSSH_9.2\r\n"), .ambiguous), (.raw("HTTP/1.1 204 No"), .ambiguous),
-        (.raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), .ambiguous), (.raw(""), .ambiguous),
-    ])
+    @Test(
+        "answers become outcomes",
+        arguments: [
+            (ScriptedReply.reply(204), DeliveryOutcome.Class.delivered),
+            (.reply(200, headers: ["Content-Encoding: gzip"], body: "\u{1F}bomb, never decoded"), .delivered),
+            (.reply(400, body: error("partial write: x dropped=1")), .partial),
+            (.reply(400, body: error("unable to parse 'x'")), .data),
+            (.reply(413, body: "<html>"), .tooBig), (.reply(429), .throttled), (.reply(503), .throttled),
+            (.reply(500), .server), (.reply(401), .configuration),
+            (.reply(404, body: error("database not found: \"db\"")), .configuration),
+            (.endlessBody, .delivered), (.endlessHeaders, .ambiguous), (.resetInBody, .ambiguous),
+            (.raw("SSH-2.0-OpenSSH_9.2\r\n"), .ambiguous), (.raw("HTTP/1.1 204 No"), .ambiguous),
+            (.raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), .ambiguous), (.raw(""), .ambiguous),
+        ])
     func outcomes(reply: ScriptedReply, expected: DeliveryOutcome.Class) async {
         let server = ScriptedServer { _, _ in reply }
         defer { server.stop() }
@@ -102,7 +108,10 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         let server = ScriptedServer { _, _ in .reply(401, body: error("denied: Token kanarie-1 for kanarie-2")) }
         defer { server.stop() }
         let outcome = await send(
-            transport(server) { $0.token = .literal(Secret("kanarie-1")); $0.headers = ["X-Key": "Bearer kanarie-2"] })
+            transport(server) {
+                $0.token = .literal(Secret("kanarie-1"))
+                $0.headers = ["X-Key": "Bearer kanarie-2"]
+            })
         #expect(outcome.outcomeClass == .configuration)
         #expect(outcome.reason.contains("denied: Token *** for ***"), "\(outcome)")
     }
@@ -111,7 +120,10 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
     func redirect() async {
         let other = ScriptedServer { _, _ in .reply(204) }
         let server = ScriptedServer { _, _ in .reply(307, headers: ["Location: \(other.url)/write"]) }
-        defer { server.stop(); other.stop() }
+        defer {
+            server.stop()
+            other.stop()
+        }
         #expect(await send(transport(server)).outcomeClass == .configuration)
         #expect(other.requests.isEmpty)
     }
@@ -190,7 +202,10 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         let path = "/tmp/godwit-delivery-\(getpid()).sock"
         unlink(path)
         let server = ScriptedServer(unixPath: path) { _, _ in .reply(204) }
-        defer { server.stop(); unlink(path) }
+        defer {
+            server.stop()
+            unlink(path)
+        }
         #expect(await send(transport(server) { $0.urls = ["unix://\(path)"] }) == .delivered)
         #expect(server.requests.first?.target == "/write?db=db")
     }
@@ -242,8 +257,12 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         let good = ScriptedServer { _, request in .reply(request.target == "/ping" ? 204 : 500) }
         let proxy = ScriptedServer { _, _ in .reply(404) }
         let broken = ScriptedServer { _, _ in .reply(502) }
-        defer { good.stop(); proxy.stop(); broken.stop() }
-        let deadline = DeliveryEdge.clock.now + .seconds(10)
+        defer {
+            good.stop()
+            proxy.stop()
+            broken.stop()
+        }
+        let deadline = DeliveryEdge.clock.now + .seconds(120)
         #expect(await transport(good).probe(deadline: deadline) == .good)
         #expect(await transport(proxy).probe(deadline: deadline) == .good)
         #expect(await transport(proxy) { $0.probesStrictly = true }.probe(deadline: deadline).isGood == false)

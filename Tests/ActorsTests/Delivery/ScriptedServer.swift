@@ -73,7 +73,12 @@ final class ScriptedServer: Sendable {
     }
 
     func stop() {
-        guard !isStopped.withLock({ was in defer { was = true }; return was }) else { return }
+        guard
+            !isStopped.withLock({ was in
+                defer { was = true }
+                return was
+            })
+        else { return }
         shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
     }
@@ -81,11 +86,13 @@ final class ScriptedServer: Sendable {
     private static func spawn(_ body: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let box = Unmanaged.passRetained(Box(body)).toOpaque()
-        pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
-            return nil
-        }, box)
+        pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
+                return nil
+            }, box)
         pthread_detach(thread)
     }
 
@@ -182,7 +189,8 @@ final class ScriptedServer: Sendable {
     private func readHead(_ connection: Int32, _ buffer: inout [UInt8]) -> Int? {
         while true {
             if buffer.count >= 4 {
-                for index in 0...(buffer.count - 4) where buffer[index] == 13 && buffer[index + 1] == 10
+                for index in 0...(buffer.count - 4)
+                where buffer[index] == 13 && buffer[index + 1] == 10
                     && buffer[index + 2] == 13 && buffer[index + 3] == 10
                 {
                     return index

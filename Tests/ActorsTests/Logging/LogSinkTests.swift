@@ -56,10 +56,13 @@ struct LogSinkTests {
         let lines = lines { sink in
             for output in ["a", "b", "a", "b"] {
                 for reason in ["after 1 ms", "after 2 ms"] {
-                    sink.logger("output").warning("delivery failed", metadata: ["output": "\(output)", "reason": "\(reason)"])
+                    sink.logger("output").warning(
+                        "delivery failed", metadata: ["output": "\(output)", "reason": "\(reason)"])
                 }
             }
-            for error in ["one", "two"] { sink.logger("godwit").error("reload refused", metadata: ["error": "\(error)"]) }
+            for error in ["one", "two"] {
+                sink.logger("godwit").error("reload refused", metadata: ["error": "\(error)"])
+            }
         }
         #expect(lines.count == 4)
     }

@@ -93,7 +93,12 @@ final class FakeDisk: Disk {
         }
     }
 
-    func delete(_ path: String) { state.withLock { $0.names[path] = nil; $0.durableNames[path] = nil } }
+    func delete(_ path: String) {
+        state.withLock {
+            $0.names[path] = nil
+            $0.durableNames[path] = nil
+        }
+    }
     var paths: [String] { state.withLock { $0.names.keys.sorted() } }
     func paths(ending: String) -> [String] { paths.filter { $0.hasSuffix(ending) } }
 

@@ -41,7 +41,10 @@ import Testing
 
     @Test("no two ids share a file name, and an id that is a good one is kept")
     func fileNames() {
-        let ids = ["influxdb::a b", "influxdb::a_b", "influxdb__a_b", "influxdb#2", "influxdb_2", "influxdb::a%20b", "é", "__", "", "_"]
+        let ids = [
+            "influxdb::a b", "influxdb::a_b", "influxdb__a_b", "influxdb#2", "influxdb_2", "influxdb::a%20b", "é", "__",
+            "", "_",
+        ]
         #expect(Set(ids.map(SpillFiles.sanitised)).count == ids.count)
         for id in ids {
             let name = SpillFiles.sanitised(id)

@@ -172,7 +172,7 @@ struct ConfigFileTests {
         #expect(
             text
                 == #"{"ok":false,"issues":[{"severity":"error","file":"config.toml","line":2,"#
-                    + #""key":"agent.intervall","message":"unknown option","nearest":"interval"}],"summary":[]}"#
+                + #""key":"agent.intervall","message":"unknown option","nearest":"interval"}],"summary":[]}"#
         )
     }
 

@@ -22,7 +22,8 @@ struct StreamEncoderTests {
         var options = MetricOptions()
         try edit(&options)
         return InputRules(
-            transforms: [MetricTransform(options, globalTags: [Tag("host", "h1")], stage: .input)], precision: precision)
+            transforms: [MetricTransform(options, globalTags: [Tag("host", "h1")], stage: .input)], precision: precision
+        )
     }
 
     private func sealedText(_ encoder: inout StreamEncoder) -> String? {
@@ -36,7 +37,8 @@ struct StreamEncoderTests {
         #expect(encoder.add(set(2), from: "cpu") == 2)
         #expect(
             sealedText(&encoder)
-                == "agent_cpu,cpu=cpu0,host=h1 count=0i,usage=0.5 0\nagent_cpu,cpu=cpu0,host=h1 count=1i,usage=1.5 1000000000\n")
+                == "agent_cpu,cpu=cpu0,host=h1 count=0i,usage=0.5 0\nagent_cpu,cpu=cpu0,host=h1 count=1i,usage=1.5 1000000000\n"
+        )
     }
 
     @Test("a full batch stops the encoding at the row to go on with, and nothing is lost or doubled")
@@ -117,7 +119,9 @@ struct StreamEncoderTests {
         var encoder = StreamEncoder()
         encoder.setRules(rules { $0.nameSuffix = "_x" }, for: "cpu")
         var seen: [String] = []
-        _ = encoder.add(set(2), from: "cpu") { name, line in seen.append(name + "|" + String(decoding: line, as: UTF8.self)) }
+        _ = encoder.add(set(2), from: "cpu") { name, line in
+            seen.append(name + "|" + String(decoding: line, as: UTF8.self))
+        }
         #expect(seen.count == 2)
         #expect(seen.first == "cpu_x|cpu_x,cpu=cpu0,host=h1 count=0i,usage=0.5 0\n")
     }

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Stream layout")
 struct StreamLayoutTests {
-    private func output(_ id: String, _ plugin: String, _ edit: (inout OutputConfig) -> Void = { _ in }) -> OutputConfig {
+    private func output(_ id: String, _ plugin: String, _ edit: (inout OutputConfig) -> Void = { _ in }) -> OutputConfig
+    {
         let specs = OutputSpecs.all.first { $0.name == plugin }?.options ?? []
         var output = OutputConfig(
             id: id, plugin: plugin, flush: FlushConfig(AgentConfig()), options: OptionValues(specs))

@@ -264,7 +264,7 @@ struct ConfigDecodingTests {
     func unknownPlugins() {
         let text =
             "[[inputs.diskio]]\n[[inputs.diskio]]\nx = 1\n[[inputs.cpu]]\n"
-                + "[[outputs.file]]\n[[outputs.kafka]]\n[[processors.rename]]\n"
+            + "[[outputs.file]]\n[[outputs.kafka]]\n[[processors.rename]]\n"
         #expect(errors(text).count == 3)
         let report = ConfigSample.report(text, skipsUnknown: true)
         #expect(report.config?.inputs.map(\.id) == ["cpu"])

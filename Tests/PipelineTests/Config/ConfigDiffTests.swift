@@ -55,7 +55,8 @@ struct ConfigDiffTests {
         let limits = try diff("[[inputs.cpu]]", "[spill]\nmax_bytes='1GiB'\n[[inputs.cpu]]")
         #expect(limits.spillChanged && !limits.needsRestart)
         // The status server lives as long as the process.
-        #expect(try diff("[[inputs.cpu]]", "[status]\nmax_clients=4\n[[inputs.cpu]]").restartKeys == ["status.max_clients"])
+        #expect(
+            try diff("[[inputs.cpu]]", "[status]\nmax_clients=4\n[[inputs.cpu]]").restartKeys == ["status.max_clients"])
     }
 }
 

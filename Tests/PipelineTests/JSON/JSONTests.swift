@@ -30,15 +30,17 @@ import Testing
         #expect(try JSONValue.parse(text).string == "a\"\\/\u{8}\u{c}\n\r\té😀\0")
     }
 
-    @Test("what is not JSON is refused with its place", arguments: [
-        ("", "truncated", 0), ("{", "truncated", 1), ("[1,]", "syntax", 3), ("{\"a\":1,}", "syntax", 7),
-        ("nul", "truncated", 3), ("nulx", "syntax", 3), ("01", "trailing", 1), ("1.", "truncated", 2),
-        ("+1", "syntax", 0), ("-", "truncated", 1), ("1e999", "badNumber", 0), ("NaN", "syntax", 0),
-        ("\"a\nb\"", "badString", 2), (#""\ud800""#, "badString", 3), (#""\udc00""#, "badString", 3),
-        (#""\ud800\u0041""#, "badString", 3), (#""\x""#, "badString", 2), (#""\u12g4""#, "badString", 5),
-        ("{\"a\":1,\"a\":2}", "duplicateKey", 7), ("1 2", "trailing", 2), ("{1:2}", "syntax", 1),
-        ("[1 2]", "syntax", 3), ("// x", "syntax", 0), ("{\"a\" 1}", "syntax", 5),
-    ])
+    @Test(
+        "what is not JSON is refused with its place",
+        arguments: [
+            ("", "truncated", 0), ("{", "truncated", 1), ("[1,]", "syntax", 3), ("{\"a\":1,}", "syntax", 7),
+            ("nul", "truncated", 3), ("nulx", "syntax", 3), ("01", "trailing", 1), ("1.", "truncated", 2),
+            ("+1", "syntax", 0), ("-", "truncated", 1), ("1e999", "badNumber", 0), ("NaN", "syntax", 0),
+            ("\"a\nb\"", "badString", 2), (#""\ud800""#, "badString", 3), (#""\udc00""#, "badString", 3),
+            (#""\ud800\u0041""#, "badString", 3), (#""\x""#, "badString", 2), (#""\u12g4""#, "badString", 5),
+            ("{\"a\":1,\"a\":2}", "duplicateKey", 7), ("1 2", "trailing", 2), ("{1:2}", "syntax", 1),
+            ("[1 2]", "syntax", 3), ("// x", "syntax", 0), ("{\"a\" 1}", "syntax", 5),
+        ])
     func refuses(text: String, code: String, offset: Int) {
         do {
             let value = try JSONValue.parse(text)
@@ -83,8 +85,9 @@ import Testing
         ]
         #expect(try JSONValue.parse(value.encoded()) == value)
         #expect(try JSONValue.parse(value.encoded(indent: true)) == value)
-        #expect(String(decoding: JSONValue.array([1, ["k": 2]]).encoded(indent: true), as: UTF8.self)
-            == "[\n  1,\n  {\n    \"k\": 2\n  }\n]")
+        #expect(
+            String(decoding: JSONValue.array([1, ["k": 2]]).encoded(indent: true), as: UTF8.self)
+                == "[\n  1,\n  {\n    \"k\": 2\n  }\n]")
         #expect(JSONValue.number(.nan).description == "null")
     }
 }

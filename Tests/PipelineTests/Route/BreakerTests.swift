@@ -67,9 +67,9 @@ import Testing
         var longest = Duration.zero
         for _ in 0..<200 {
             guard let until = breaker.opensUntil else {
-            _ = Issue.record("no wait")
-            return
-        }
+                _ = Issue.record("no wait")
+                return
+            }
             longest = max(longest, until - now)
             #expect(until - now <= .seconds(300))
             now = until

@@ -67,14 +67,16 @@ import Testing
         #expect(classify(502, "").reason == "status 502")
     }
 
-    @Test("a wait is obeyed within 0 to 600 s, garbage is ignored", arguments: [
-        ("0", 0), ("30", 30), (" 30 ", 30), ("600", 600), ("86400", 600), ("99999999999999999999", 600),
-        ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:51:37 GMT", 120),
-        ("Mon, 07 Nov 1994 08:49:37 GMT", 600), ("Sun, 06 Nov 1993 08:49:37 GMT", 0),
-        ("-5", nil), ("1.5", nil), ("soon", nil), ("", nil), ("+3", nil), ("Sun, 06 Nov 1994 08:49:37 CET", nil),
-        ("Sunday, 06-Nov-94 08:49:37 GMT", nil), ("Sun, 06 Foo 1994 08:49:37 GMT", nil),
-        ("Sun, 00 Nov 1994 08:49:37 GMT", nil), ("Sun, 06 Nov 1994 25:49:37 GMT", nil),
-    ] as [(String, Int?)])
+    @Test(
+        "a wait is obeyed within 0 to 600 s, garbage is ignored",
+        arguments: [
+            ("0", 0), ("30", 30), (" 30 ", 30), ("600", 600), ("86400", 600), ("99999999999999999999", 600),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:51:37 GMT", 120),
+            ("Mon, 07 Nov 1994 08:49:37 GMT", 600), ("Sun, 06 Nov 1993 08:49:37 GMT", 0),
+            ("-5", nil), ("1.5", nil), ("soon", nil), ("", nil), ("+3", nil), ("Sun, 06 Nov 1994 08:49:37 CET", nil),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", nil), ("Sun, 06 Foo 1994 08:49:37 GMT", nil),
+            ("Sun, 00 Nov 1994 08:49:37 GMT", nil), ("Sun, 06 Nov 1994 25:49:37 GMT", nil),
+        ] as [(String, Int?)])
     func retryAfter(text: String, seconds: Int?) {
         #expect(
             classify(429, "", retryAfter: text)
