@@ -53,11 +53,14 @@ public struct PluginSpec: Sendable, Hashable {
     public var name: String
     public var summary: String
     public var options: [OptionSpec]
+    /// What an input emits; empty for other plugins.
+    public var metrics: [MetricSpec]
 
-    public init(name: String, summary: String, options: [OptionSpec]) {
+    public init(name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = []) {
         self.name = name
         self.summary = summary
         self.options = options
+        self.metrics = metrics
     }
 }
 
