@@ -23,9 +23,7 @@ public protocol Collector: Actor {
 /// How an input is registered: its declaration and how to make one.
 public struct InputPlugin: Sendable {
     public typealias Maker =
-        @Sendable (
-            _ options: OptionValues, _ host: any Host, _ agent: any AgentCounters
-        ) throws -> any Collector
+        @Sendable (_ options: OptionValues, _ environment: InputEnvironment) throws -> any Collector
 
     public var spec: PluginSpec
     private let maker: Maker
@@ -35,20 +33,25 @@ public struct InputPlugin: Sendable {
         spec: PluginSpec, make: @escaping @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
     ) {
         self.spec = spec
-        maker = { options, host, _ in try make(options, host) }
+        maker = { options, environment in try make(options, environment.host) }
     }
 
-    /// An input that tells of the agent itself.
-    public init(spec: PluginSpec, makeWithAgent: @escaping Maker) {
+    /// An input that needs more of what the agent lends.
+    public init(spec: PluginSpec, makeIn: @escaping Maker) {
         self.spec = spec
-        maker = makeWithAgent
+        maker = makeIn
     }
 
     /// Throws `CollectorError` when the options name something that cannot work on this host.
+    public func make(_ options: OptionValues, in environment: InputEnvironment) throws -> any Collector {
+        try maker(options, environment)
+    }
+
+    /// The same without a running agent, for tests and tools.
     public func make(
         _ options: OptionValues, _ host: any Host, agent: any AgentCounters = NoAgentCounters()
     ) throws -> any Collector {
-        try maker(options, host, agent)
+        try maker(options, InputEnvironment(alone: host, agent: agent))
     }
 }
 

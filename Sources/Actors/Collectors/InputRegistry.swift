@@ -8,8 +8,8 @@ public enum InputRegistry {
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
         InputPlugin(
             spec: InternalCollector.spec,
-            makeWithAgent: { options, _, agent in
-                InternalCollector(options: options, agent: agent)
+            makeIn: { options, environment in
+                InternalCollector(options: options, agent: environment.agent)
             }),
         InputPlugin(spec: KernelCollector.spec) { try KernelCollector(options: $0, host: $1) },
         InputPlugin(spec: KernelVmstatCollector.spec) { KernelVmstatCollector(host: $1) },

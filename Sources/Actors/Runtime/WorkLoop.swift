@@ -47,6 +47,12 @@ public final class WorkLoop: SerialExecutor, TaskExecutor {
         epoll_ctl(epoll, EPOLL_CTL_ADD, wakeDescriptor, &event)
     }
 
+    /// Only a loop that was never used: a running thread holds its loop.
+    deinit {
+        SystemError.close(epoll)
+        SystemError.close(wakeDescriptor)
+    }
+
     // MARK: Executor
 
     public func enqueue(_ job: consuming ExecutorJob) { add(.job(UnownedJob(job))) }

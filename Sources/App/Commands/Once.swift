@@ -31,14 +31,17 @@ struct Once: ParsableCommand {
     }
 
     private static func gather(_ config: Config, _ loop: MainLoop, _ failures: Failures) async throws {
-        let host = LinuxHost(environment: ConfigFile.environment, clock: loop)
+        let io = WorkLoop(name: "godwit-io")
+        let environment = InputEnvironment(
+            host: LinuxHost(environment: ConfigFile.environment, clock: loop),
+            agent: NoAgentCounters(version: Version.current), clock: loop, http: CurlMulti(loop: io), io: io,
+            eventLoop: loop.eventLoop, stateDirectory: "")
         let globalTags = config.globalTags(nodeName: NodeName.current)
         var encoder = StreamEncoder(limits: BatchLimits(points: .max, bytes: .max))
         var collectors: [(input: InputConfig, collector: any Collector)] = []
         for input in config.inputs {
             guard let plugin = InputRegistry.plugin(input.plugin) else { continue }
-            collectors.append(
-                (input, try plugin.make(input.options, host, agent: NoAgentCounters(version: Version.current))))
+            collectors.append((input, try plugin.make(input.options, in: environment)))
             let transform = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
             encoder.setRules(InputRules(transforms: [transform], precision: input.schedule.precision), for: input.id)
         }

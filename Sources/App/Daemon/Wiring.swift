@@ -194,6 +194,12 @@ struct Wiring: Sendable {
         }
     }
 
+    private var inputEnvironment: InputEnvironment {
+        InputEnvironment(
+            host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, eventLoop: loops.main.eventLoop,
+            stateDirectory: stateDirectory)
+    }
+
     /// For the test of crash attribution: the input that ends the process when it gathers.
     private static let trapInput = ConfigFile.environment["GODWIT_TEST_TRAP_COLLECTOR"]
 
@@ -202,7 +208,7 @@ struct Wiring: Sendable {
         guard let plugin = InputRegistry.plugin(input.plugin) else {
             throw CollectorError("there is no input \(input.plugin)")
         }
-        let collector = try plugin.make(input.options, host, agent: ledger)
+        let collector = try plugin.make(input.options, in: inputEnvironment)
         let crashes = crashes
         let schedule = TickSchedule(
             interval: input.schedule.interval, roundInterval: input.schedule.roundsInterval,

@@ -1,0 +1,39 @@
+import NIOCore
+import Pipeline
+
+/// What the agent lends to its inputs. One value for all of them; each takes what it needs when it is made.
+public struct InputEnvironment: Sendable {
+    public var host: any Host
+    /// The agent's own figures.
+    public var agent: any AgentCounters
+    /// For waits on the main loop, where collectors live.
+    public var clock: any Clock
+    /// Every HTTP transfer of the process.
+    public var http: any HTTPClient
+    /// For sockets and other descriptors; its thread starts with the first use.
+    public var io: WorkLoop
+    /// The main loop's, for servers; nil without a running agent.
+    public var eventLoop: (any EventLoop)?
+    /// Where something may be kept over a restart; empty for nowhere.
+    public var stateDirectory: String
+
+    public init(
+        host: any Host, agent: any AgentCounters, clock: any Clock, http: any HTTPClient, io: WorkLoop,
+        eventLoop: (any EventLoop)?, stateDirectory: String
+    ) {
+        self.host = host
+        self.agent = agent
+        self.clock = clock
+        self.http = http
+        self.io = io
+        self.eventLoop = eventLoop
+        self.stateDirectory = stateDirectory
+    }
+
+    /// A place to gather without a running agent: a loop of its own, no server, nothing kept.
+    public init(alone host: any Host, agent: any AgentCounters = NoAgentCounters()) {
+        let io = WorkLoop(name: "godwit-io")
+        self.init(
+            host: host, agent: agent, clock: io, http: CurlMulti(loop: io), io: io, eventLoop: nil, stateDirectory: "")
+    }
+}
