@@ -39,6 +39,40 @@ public struct SampleSet: Sendable {
         strings.append(value)
     }
 
+    /// Appends a whole row; strings must have been added before, see `addString`.
+    @inline(__always)
+    public mutating func append(_ series: Series, _ schema: Schema, at time: Timestamp, cells row: [UInt64]) {
+        assert(isComplete && row.count == schema.fields.count, "BUG: a row with another number of cells")
+        rows.append(Row(series: series, schema: schema, time: time, firstCell: cells.count))
+        cells.append(contentsOf: row)
+    }
+
+    /// Adds a string of a row that is still to be appended. Returns its cell.
+    public mutating func addString(_ value: String) -> UInt64 {
+        strings.append(value)
+        return UInt64(strings.count - 1)
+    }
+
+    /// Takes back strings of a row that was not appended.
+    @inline(__always)
+    mutating func forgetStrings(from count: Int) {
+        if strings.count > count { strings.removeLast(strings.count - count) }
+    }
+
+    /// Appends all rows of another set.
+    public mutating func append(_ other: SampleSet) {
+        assert(isComplete && other.isComplete, "BUG: a row lacks cells")
+        let offset = UInt64(strings.count)
+        for row in other.rows {
+            rows.append(Row(series: row.series, schema: row.schema, time: row.time, firstCell: cells.count))
+            for (column, field) in row.schema.fields.enumerated() {
+                let cell = other.cells[row.firstCell + column]
+                cells.append(field.kind == .string ? cell &+ offset : cell)
+            }
+        }
+        strings += other.strings
+    }
+
     /// Whether the last row has all its cells.
     public var isComplete: Bool {
         guard let last = rows.last else { return cells.isEmpty }
