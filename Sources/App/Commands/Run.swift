@@ -39,6 +39,10 @@ struct Run: ParsableCommand {
             complain("agent.logfile: cannot write \(config.agent.logFile): \(String(cString: strerror(errno)))")
             throw ExitStatus.cannotCreate
         }
+        // Said above for the terminal; here for the log that stays.
+        for key in config.skipped where !config.agent.logFile.isEmpty {
+            log.logger("godwit").warning("skipped, this version does not have it: \(key)")
+        }
         let state = Paths.stateDirectory(config)
         let spillRoot = config.spill.directory.isEmpty ? state + "/spill" : config.spill.directory
         for directory in [state, spillRoot] where !Paths.makeDirectory(directory) {

@@ -18,6 +18,7 @@ extension Daemon {
             logger.warning("configuration", metadata: ["issue": "\(issue)"])
         }
         let diff = ConfigDiff(from: config, to: new)
+        config.skipped = new.skipped
         guard !diff.isEmpty else { return ReloadVerdict(time: now, isAccepted: true) }
         // Everything that can fail is made before anything is changed.
         var made: [String: CollectorRunner] = [:]

@@ -14,6 +14,7 @@ extension Daemon {
         report.uptime = clock.now - started.now
         report.config.paths = ConfigPaths(options).all
         report.config.hash = config.fingerprint
+        report.config.skipped = config.skipped
         report.config.lastReload = lastReload
         if let tree { report.tree = await tree.root.snapshot() }
         report.notReady = isStopping ? "stopping" : await batcher.status().lastFlush == nil ? "no flush yet" : nil

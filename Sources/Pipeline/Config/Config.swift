@@ -7,6 +7,8 @@ public struct Config: Sendable, Hashable {
     public var status: StatusConfig
     public var inputs: [InputConfig]
     public var outputs: [OutputConfig]
+    /// Plugins and sections of the files that this version does not have and was told to skip: `inputs.kafka_consumer`.
+    public var skipped: [String] = []
 
     public init(
         globalTags: [Tag] = [], agent: AgentConfig = AgentConfig(), spill: SpillConfig = SpillConfig(),

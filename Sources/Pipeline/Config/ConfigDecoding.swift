@@ -58,6 +58,8 @@ struct ConfigDecodingRun {
     var numbers: [String: Int] = [:]
     /// Unknown plugins already reported.
     var reported: Set<String> = []
+    /// Those of them that are left out.
+    var skipped: [String] = []
     private let hadErrors: Bool
 
     init(decoder: ConfigDecoder, issues: [ConfigIssue]) {
@@ -83,6 +85,7 @@ struct ConfigDecodingRun {
         }
         for instance in instances("outputs", root) { add(output: instance, agent, &config.outputs) }
         checkPresence(config, root)
+        config.skipped = skipped
         return config
     }
 
@@ -110,6 +113,7 @@ struct ConfigDecodingRun {
     mutating func refuse(_ key: String, _ origin: ConfigOrigin, _ message: String, nearest: String? = nil) {
         guard reported.insert(key).inserted else { return }
         let skips = decoder.skipsUnknown
+        if skips { skipped.append(key) }
         issues.append(
             ConfigIssue(
                 skips ? .warning : .error, origin, key, skips ? "\(message); skipped" : message, nearest: nearest))

@@ -105,9 +105,12 @@ struct OptionReader {
         case (.string, .string(let value)): return .string(value)
         case (.secret, .string(let value)): return .secret(Secret(value))
         case (.strings, .array(let nodes)): return strings(nodes).map { .strings($0) }
+        // As Telegraf takes it: files have `precision = ""`.
+        case (.duration, .string("")): return .duration(.zero)
         case (.duration, .string(let value)): return Quantity.duration(value).map { .duration($0) }
         case (.duration, .integer(let value)): return Quantity.duration(seconds: Double(value)).map { .duration($0) }
         case (.duration, .float(let value)): return Quantity.duration(seconds: value).map { .duration($0) }
+        case (.size, .string("")): return .size(0)
         case (.size, .string(let value)): return Quantity.size(value).map { .size($0) }
         case (.size, .integer(let value)): return value >= 0 ? .size(value) : nil
         case (.table, .table(let entries)): return table(entries)

@@ -69,6 +69,7 @@ extension StatusReport.Config {
         [
             "paths": .array(paths.map(JSONValue.string)),
             "hash": .string(hash),
+            "skipped": .array(skipped.map(JSONValue.string)),
             "last_reload": lastReload?.json ?? .null,
         ]
     }

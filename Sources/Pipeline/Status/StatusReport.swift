@@ -27,6 +27,8 @@ public struct StatusReport: Sendable, Hashable {
         public var paths: [String] = []
         /// Of the configuration in force; equal on hosts that run the same.
         public var hash = ""
+        /// Plugins and sections of the files that this version does not have and was told to skip.
+        public var skipped: [String] = []
         public var lastReload: ReloadVerdict?
 
         public init() {}

@@ -26,6 +26,9 @@ public enum StatusText {
         if let reason = report.notReady { lines.append("        not ready: \(Readable.line(reason))") }
         let paths = report.config.paths.map { Readable.line($0) }.joined(separator: ", ")
         lines.append("config  \(paths.isEmpty ? "built in" : paths)  hash \(report.config.hash)")
+        if !report.config.skipped.isEmpty {
+            lines.append("        skipped: \(report.config.skipped.map { Readable.line($0) }.joined(separator: ", "))")
+        }
         if let reload = report.config.lastReload {
             let verdict = reload.isAccepted ? "accepted" : "refused, the running configuration stays in force"
             lines.append("        last reload \(UTCTime(reload.time).text): \(verdict)")

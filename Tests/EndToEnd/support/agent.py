@@ -79,6 +79,10 @@ class Agent:
         self.config = os.path.join(self.folder, "config.toml")
         self.log = os.path.join(self.folder, "log")
         self.process = None
+        #: Words in front of the daemon's own, such as those of `unshare`.
+        self.wrapper = []
+        #: Options of `run` beside --config.
+        self.options = []
         self.environment = dict(CLEAN, HOME=self.folder, STATE_DIRECTORY=self.state)
         if host_proc:
             self.environment["HOST_PROC"] = host_proc
@@ -119,8 +123,9 @@ class Agent:
     def start(self, ready=True, seconds=20):
         """Starts the daemon; with `ready`, waits until its socket answers."""
         with open(self.log, "ab") as log:
-            self.process = processes.spawn([BINARY, "run", "--config", self.config], stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log, env=self.environment, cwd=self.folder)
+            self.process = processes.spawn(self.wrapper + [BINARY, "run", "--config", self.config] + self.options,
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
+                                           cwd=self.folder)
         if ready:
             self.wait_ready(seconds)
         return self

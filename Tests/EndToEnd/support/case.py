@@ -4,7 +4,7 @@ import shutil
 import unittest
 
 from . import agent as agents
-from . import fake_influx, influx, oracle, processes
+from . import fake_influx, influx, network, oracle, processes
 from .processes import wait_until
 
 SECOND = 1_000_000_000
@@ -68,6 +68,17 @@ class EndToEnd(unittest.TestCase):
             self.skipTest("needs the program influxd (apt install influxdb)")
         made = influx.Influx(**options)
         self.addCleanup(made.stop)
+        return made
+
+    def network(self, *addresses):
+        """A network namespace for the rest of this test, with these addresses on its loopback device."""
+        self.needs_root()
+        self.needs_program("ip")
+        try:
+            made = network.Network(*addresses)
+        except OSError as error:
+            self.skipTest("needs network namespaces (%s)" % error)
+        self.addCleanup(made.leave)
         return made
 
     # What tests wait for

@@ -26,7 +26,7 @@ bind-address = "127.0.0.1:%(rpc)d"
 [subscriber]
   enabled = false
 [http]
-  bind-address = "127.0.0.1:%(port)d"
+  bind-address = "%(address)s:%(port)d"
   auth-enabled = %(auth)s
   log-enabled = false
   https-enabled = %(https)s
@@ -50,23 +50,25 @@ def is_installed():
 class Influx:
     """One server; `restart` keeps its data."""
 
-    def __init__(self, auth=False, certificate=None):
+    def __init__(self, auth=False, certificate=None, address="127.0.0.1", port=None):
         self.folder = processes.folder()
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         self.rpc = free_port()
         self.certificate = certificate
         self.admin = None
         self.process = None
         self.config = os.path.join(self.folder, "influxdb.conf")
         with open(self.config, "w") as file:
-            file.write(CONFIG % {"folder": self.folder, "port": self.port, "rpc": self.rpc,
+            file.write(CONFIG % {"folder": self.folder, "address": self.address, "port": self.port, "rpc": self.rpc,
                                  "auth": "true" if auth else "false", "https": "true" if certificate else "false",
                                  "certificate": certificate or ""})
         self.start()
 
     @property
     def url(self):
-        return "%s:%d" % ("https://localhost" if self.certificate else "http://127.0.0.1", self.port)
+        host = "localhost" if self.certificate and self.address == "127.0.0.1" else self.address
+        return "%s://%s:%d" % ("https" if self.certificate else "http", host, self.port)
 
     def start(self):
         """Starts and waits for /ping."""
@@ -77,7 +79,7 @@ class Influx:
         wait_until(self.answers, 60, "influxd answers")
 
     def answers(self):
-        with socket.create_connection(("127.0.0.1", self.port), 2):
+        with socket.create_connection((self.address, self.port), 2):
             return True
 
     def stop(self):

@@ -269,7 +269,16 @@ struct ConfigDecodingTests {
         let report = ConfigSample.report(text, skipsUnknown: true)
         #expect(report.config?.inputs.map(\.id) == ["cpu"])
         #expect(report.issues.map(\.severity) == [.warning, .warning, .warning])
+        #expect(Set(report.config?.skipped ?? []) == Set(report.issues.map(\.key)))
         #expect(report.issues.first?.description.hasPrefix("f:1: warning: inputs.diskio: ") == true)
+    }
+
+    @Test("an empty duration is none, as Telegraf takes it; where there must be one it is out of range")
+    func emptyDuration() throws {
+        let config = try ConfigSample.config("[agent]\nprecision = \"\"\n[[inputs.cpu]]\ninterval = \"\"")
+        #expect(config.agent.precision == .zero)
+        #expect(config.inputs[0].schedule.interval == .seconds(10))
+        #expect(errors("[agent]\ninterval = \"\"\n[[inputs.cpu]]").first?.contains("out of range") == true)
     }
 
     @Test("wrong options of a known plugin are errors with skipping too")

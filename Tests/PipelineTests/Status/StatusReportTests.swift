@@ -10,6 +10,7 @@ private func sample() -> StatusReport {
     report.pid = 77
     report.uptime = .seconds(7_384)
     report.config.paths = ["/etc/godwit/config.toml"]
+    report.config.skipped = ["inputs.a\u{1B}b"]
     report.config.lastReload = ReloadVerdict(time: .zero, isAccepted: false, errors: ["config.toml:3: unknown key"])
     report.tree = ChildStatus(
         id: "root", kind: .supervisor, state: .running, age: .seconds(60),
