@@ -6,6 +6,8 @@
 Each test is printed with its duration; a test that cannot run here is skipped by name with the reason. --only takes
 parts of names (`test_kill.KillLoop.test_x`); --long asks for the thorough sizes (2,000 kills, every outage 60 s).
 Tests share nothing, so N of them run at once, each in a process of its own: most of them wait most of the time.
+What fails among the others is tried once more with the machine to itself, and named when it passes then: a test of
+real time may miss a deadline on a busy machine, a defect fails twice.
 The last line is `N passed, N failed, N skipped`; the exit status is 1 when one failed.
 """
 import argparse
@@ -96,12 +98,17 @@ def units(tests):
     return sorted(found.values(), key=seconds, reverse=True)
 
 
+#: Seconds that a unit may take at most: every wait has a deadline below it, so that only a hung one gets there.
+UNIT_LIMIT = 900
+
+
 class Pool:
     """Runs units in processes of their own, so many at once, and prints each one's lines when it has ended."""
 
     def __init__(self, options):
         self.options = options
         self.counts = [0, 0, 0]
+        self.failed = []
         self.lock = threading.Lock()
         self.running = set()
 
@@ -114,7 +121,12 @@ class Pool:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                    errors="replace")
         self.running.add(process)
-        text, _ = process.communicate()
+        try:
+            text, _ = process.communicate(timeout=None if self.options.long else UNIT_LIMIT)
+        except subprocess.TimeoutExpired:
+            # It ends its own children when it is told to end.
+            process.terminate()
+            text, _ = process.communicate()
         self.running.discard(process)
         lines = text.rstrip("\n").split("\n")
         ending = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped", lines[-1])
@@ -122,8 +134,20 @@ class Pool:
             print("\n".join(lines[:-2] if ending else lines), flush=True)
             if not ending:
                 print("FAIL  %s  (its process ended with %s)" % (unit[0].id(), process.returncode), flush=True)
-            for index, number in enumerate(ending.groups() if ending else (0, len(unit), 0)):
-                self.counts[index] += int(number)
+            counts = [int(number) for number in ending.groups()] if ending else [0, len(unit), 0]
+            if counts[1]:
+                self.failed.append((unit, counts))
+            self.counts = [sum(pair) for pair in zip(self.counts, counts)]
+
+    def again(self):
+        """Tries what failed once more, one after the other; more than a few failures are no accident."""
+        failed, self.failed = self.failed, []
+        if len(failed) > 8:
+            return
+        for unit, counts in failed:
+            print("==> once more, alone: %s" % ", ".join(test.id() for test in unit), flush=True)
+            self.counts = [total - number for total, number in zip(self.counts, counts)]
+            self.one(unit)
 
     def run(self, tests):
         began = time.monotonic()
@@ -131,6 +155,7 @@ class Pool:
             with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as threads:
                 try:
                     list(threads.map(self.one, units(tests)))
+                    self.again()
                 except BaseException:
                     threads.shutdown(wait=False, cancel_futures=True)
                     raise

@@ -64,7 +64,9 @@ class Outage(EndToEnd):
             server.resume()
             returned = time.monotonic()
             # Everything up to the end of the outage must come; what is collected later flows beside it.
-            wait_until(lambda: agent.balance()["pending"] <= 6 * SERIES, 240, "the backlog drains", 0.1)
+            wait_until(lambda: oracle.is_whole(list(server.lines), began, ended, SERIES, STEP_MS * 1_000_000,
+                                               agent.skipped()),
+                       240, "every point of the outage", 0.2)
             wait_until(lambda: max(oracle.ticks(list(server.lines))) > ended, 60, "live points after the outage")
             drained = time.monotonic() - returned
             balance = agent.balance()

@@ -130,6 +130,19 @@ def gaps(lines, step, skipped=0):
     return found if min(between, overall) > skipped else []
 
 
+def between(lines, began, ended):
+    """The lines with timestamps between two moments, in ns."""
+    return [line for line in lines if began < int(line.rpartition(b" ")[2]) < ended]
+
+
+def is_whole(lines, began, ended, series, step, skipped=0):
+    """Whether no tick between two moments is absent but `skipped` ones, and none of a tick's points."""
+    inside = between(lines, began, ended)
+    expected = int((ended - began) / step) - 1
+    return (len(ticks(inside)) + skipped >= expected and not incomplete_ticks(inside, series)
+            and not gaps(inside, step, skipped))
+
+
 def sequences(batches):
     """Batch ids `instance-sequence` as {instance: sorted sequences}; the part after the last dash is hexadecimal when
     it has letters or sixteen digits, else decimal."""
