@@ -4,7 +4,7 @@ import Pipeline
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let choice = input.byte() % 20
+    let choice = input.byte() % 21
     let bytes = input.all
     switch choice {
     case 0:
@@ -63,6 +63,7 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
             precondition(NtpqPeer.parse(bytes, reach: reach).peers.allSatisfy(\.hasFields), "a peer without fields")
         }
         _ = ShellWords.split(String(decoding: bytes, as: UTF8.self))
+    case 19: fuzzTables(bytes)
     default:
         _ = ChassisType.name(String(decoding: bytes, as: UTF8.self))
         var cursor = ByteCursor(bytes)
@@ -108,4 +109,17 @@ private func fuzzSockets(_ bytes: [UInt8]) {
     }
     precondition(tally.udp + tally.tcp.reduce(0, +) <= bytes.count, "more sockets than bytes")
     tally.reset()
+}
+
+/// Tables whose rows and columns come from the hardware.
+private func fuzzTables(_ bytes: [UInt8]) {
+    if let table = try? ProcInterrupts.parse(bytes, source: "interrupts") {
+        precondition(table.rows.allSatisfy { $0.counts.count <= table.cpus.count }, "more counts than CPUs")
+        for row in table.rows { _ = (ProcInterrupts.tags(row, bytes), table.counts[row.counts]) }
+    }
+    for row in (try? ConntrackStat.parse(bytes)) ?? [] {
+        precondition(row.count == ConntrackStat.names.count, "a row of another number of columns")
+    }
+    _ = try? NumberFile.list(bytes, limit: 4, source: "x")
+    precondition(NumberFile.decimal(bytes).map(\.isFinite) ?? true, "a number that is none")
 }

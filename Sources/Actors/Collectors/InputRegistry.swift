@@ -4,6 +4,7 @@ import Pipeline
 public enum InputRegistry {
     public static let all: [InputPlugin] = [
         InputPlugin(spec: CPUCollector.spec) { CPUCollector(options: $0, host: $1) },
+        InputPlugin(spec: ConntrackCollector.spec) { ConntrackCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskCollector.spec) { DiskCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
         InputPlugin(
@@ -11,16 +12,20 @@ public enum InputRegistry {
             makeIn: { options, environment in
                 InternalCollector(options: options, agent: environment.agent)
             }),
+        InputPlugin(spec: InterruptsCollector.spec) { InterruptsCollector(options: $0, host: $1) },
         InputPlugin(spec: KernelCollector.spec) { try KernelCollector(options: $0, host: $1) },
         InputPlugin(spec: KernelVmstatCollector.spec) { KernelVmstatCollector(host: $1) },
+        InputPlugin(spec: SysctlFSCollector.spec) { SysctlFSCollector(host: $1) },
         InputPlugin(spec: MemoryCollector.spec) { MemoryCollector(options: $0, host: $1) },
         InputPlugin(spec: NetworkCollector.spec) { try NetworkCollector(options: $0, host: $1) },
         InputPlugin(spec: NetstatCollector.spec) { NetstatCollector(options: $0, host: $1) },
         InputPlugin(spec: NstatCollector.spec) { NstatCollector(options: $0, host: $1) },
         InputPlugin(spec: NtpqCollector.spec) { try NtpqCollector(options: $0, host: $1) },
+        InputPlugin(spec: PressureCollector.spec) { try PressureCollector(host: $1) },
         InputPlugin(spec: ProcessesCollector.spec) { ProcessesCollector(host: $1) },
         InputPlugin(spec: SwapCollector.spec) { SwapCollector(host: $1) },
         InputPlugin(spec: SystemCollector.spec) { try SystemCollector(options: $0, host: $1) },
+        InputPlugin(spec: TemperatureCollector.spec) { TemperatureCollector(options: $0, host: $1) },
     ]
 
     /// The input of that name.

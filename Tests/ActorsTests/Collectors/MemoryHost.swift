@@ -13,6 +13,8 @@ final class MemoryHost: Host {
         var remote: [String: RemoteUsage] = [:]
         var interfaces: [String: InterfaceFlags] = [:]
         var links: [String: String] = [:]
+        /// errno of what cannot be read, by root and path.
+        var failures: [String: Int32] = [:]
         var devices: [String: String] = [:]
         var figures: SystemFigures?
         var moved: Set<HostRoot> = []
@@ -31,6 +33,8 @@ final class MemoryHost: Host {
 
     func change(_ body: (inout World) -> Void) { world.withLock { body(&$0) } }
     func file(_ name: String, _ text: String) { change { $0.files[name] = Array(text.utf8) } }
+    /// Makes a file one that we may not read.
+    func deny(_ name: String) { change { $0.failures[name] = EACCES } }
     var state: World { world.withLock { $0 } }
 
     func isMoved(_ root: HostRoot) -> Bool { state.moved.contains(root) }
@@ -39,11 +43,12 @@ final class MemoryHost: Host {
 
     func read(_ file: HostFile, into buffer: inout [UInt8]) throws(HostError) {
         let name = "\(file.root.rawValue)/" + String(decoding: file.path, as: UTF8.self)
-        let bytes = world.withLock { world in
+        let (bytes, failure) = world.withLock { world in
             world.reads.append(name)
-            return world.files[name]
+            return (world.files[name], world.failures[name])
         }
         buffer.removeAll()
+        if let failure { throw HostError(code: failure, operation: "open \(name)") }
         guard let bytes else { throw HostError(code: ENOENT, operation: "open \(name)") }
         buffer = bytes
     }
