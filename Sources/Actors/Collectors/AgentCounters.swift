@@ -154,7 +154,7 @@ public final class AgentLedger: AgentCounters {
             ("metrics_filtered", 0), ("metrics_rejected", output.rejected), ("metrics_written", output.written),
             ("startup_errors", 0), ("write_errors", output.failures),
         ]
-        if output.plugin == "influxdb" { counters.append(("bytes_written", output.bytes)) }
+        if output.plugin.hasPrefix("influxdb") { counters.append(("bytes_written", output.bytes)) }
         var fields: [(String, Int64)] = []
         for (field, value) in counters {
             let total = state.outputs[output.id, default: [:]][field, default: Monotone()].follow(value)

@@ -1,10 +1,25 @@
 import Pipeline
 
-/// What `[[outputs.influxdb]]` says about the destination.
+/// What `[[outputs.influxdb]]` or `[[outputs.influxdb_v2]]` says about the destination.
+///
+/// The two differ in where they write to and in nothing else: a bucket makes the difference.
 public struct InfluxDBSettings: Sendable, Hashable {
+    /// Where InfluxDB 2 writes to, and what speaks its API.
+    public struct Bucket: Sendable, Hashable {
+        public var organization: String
+        public var name: String
+
+        public init(organization: String, name: String) {
+            self.organization = organization
+            self.name = name
+        }
+    }
+
     /// `http://host:8086`, `https://…`, `unix:///path`; several are servers of one cluster, any of them will do.
     public var urls: [String]
     public var database: String
+    /// Set: `/api/v2/write` to this bucket, which is never created; database and retention policy do not count then.
+    public var bucket: Bucket?
     public var retentionPolicy = ""
     /// Empty and `one` are not sent.
     public var writeConsistency = ""
@@ -23,6 +38,8 @@ public struct InfluxDBSettings: Sendable, Hashable {
     /// Only a 204 makes a probe good. Otherwise any answer that proves an HTTP server does, and the batch that follows
     /// decides: a reverse proxy may well let through `/write` alone.
     public var probesStrictly = false
+    /// Whether a missing database may be created by the client.
+    var createsDatabase: Bool { bucket == nil && !skipDatabaseCreation }
     /// How long a request may still end after a cancellation.
     public var cancelGrace = Duration.seconds(3)
 
@@ -57,6 +74,10 @@ struct InfluxDBEndpoint: Sendable {
     }
 
     func writeURL(_ settings: InfluxDBSettings) -> String {
+        if let bucket = settings.bucket {
+            let items = [("org", bucket.organization), ("bucket", bucket.name), ("precision", "ns")]
+            return url.appending(path: "/api/v2/write", items: items)
+        }
         var items = [("db", settings.database)]
         if !settings.retentionPolicy.isEmpty { items.append(("rp", settings.retentionPolicy)) }
         if !settings.writeConsistency.isEmpty, settings.writeConsistency != "one" {

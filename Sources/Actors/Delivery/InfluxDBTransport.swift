@@ -1,6 +1,6 @@
 import Pipeline
 
-/// Writes batches to InfluxDB 1.x, or to anything that speaks its `/write`.
+/// Writes batches to InfluxDB 1.x or 2.x, or to anything that speaks `/write` or `/api/v2/write`.
 ///
 /// Owns: which server answered last, whether the database was created, the cached secrets. Receives: `send`, `probe`.
 /// Sends: HTTP requests to its client. It has no task of its own and nothing to stop.
@@ -33,13 +33,14 @@ public actor InfluxDBTransport: Transport {
 
     public func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome {
         guard !endpoints.isEmpty else { return .configuration(reason: "no usable URL") }
-        guard let (body, isCompressed) = encoded(batch) else {
+        guard let (bytes, isCompressed) = encoded(batch) else {
             return .data(reason: "payload cannot be decompressed", isExplained: true)
         }
+        let body = Body(bytes: bytes, isCompressed: isCompressed, points: batch.pointCount, id: id)
         var worst: DeliveryOutcome?
         for offset in endpoints.indices {
             let index = (preferred + offset) % endpoints.count
-            let outcome = await write(body, isCompressed, id, to: index, deadline: deadline)
+            let outcome = await write(body, to: index, deadline: deadline)
             switch outcome {
             case .delivered, .partial, .data, .tooBig:
                 preferred = index
@@ -93,32 +94,37 @@ public actor InfluxDBTransport: Transport {
 
     // MARK: One server
 
-    private func write(
-        _ body: [UInt8], _ isCompressed: Bool, _ id: BatchID, to index: Int, deadline: Instant
-    ) async -> DeliveryOutcome {
-        if !settings.skipDatabaseCreation, !hasDatabase.contains(index) {
+    /// What one write carries.
+    private struct Body {
+        let bytes: [UInt8]
+        let isCompressed: Bool
+        let points: Int
+        let id: BatchID
+    }
+
+    private func write(_ body: Body, to index: Int, deadline: Instant) async -> DeliveryOutcome {
+        if settings.createsDatabase, !hasDatabase.contains(index) {
             // Only a road that does not carry at all is worth stopping for; a refusal is the write's to report.
             if let outcome = await createDatabase(on: index, deadline: deadline), isTransportFailure(outcome) {
                 return outcome
             }
         }
-        let outcome = await writeOnce(body, isCompressed, id, to: index, deadline: deadline)
+        let outcome = await writeOnce(body, to: index, deadline: deadline)
         guard case .createDatabase(let reason) = outcome else { return outcome }
         if let failure = await createDatabase(on: index, deadline: deadline) { return failure }
-        let second = await writeOnce(body, isCompressed, id, to: index, deadline: deadline)
+        let second = await writeOnce(body, to: index, deadline: deadline)
         if case .createDatabase = second {
             return .configuration(reason: "\(reason), though it was created")
         }
         return second
     }
 
-    private func writeOnce(
-        _ body: [UInt8], _ isCompressed: Bool, _ id: BatchID, to index: Int, deadline: Instant
-    ) async -> DeliveryOutcome {
-        var lines = ["Content-Type: text/plain; charset=utf-8", "X-Godwit-Batch: \(id)"]
-        if isCompressed { lines.append("Content-Encoding: gzip") }
+    private func writeOnce(_ body: Body, to index: Int, deadline: Instant) async -> DeliveryOutcome {
+        var lines = ["Content-Type: text/plain; charset=utf-8", "X-Godwit-Batch: \(body.id)"]
+        if body.isCompressed { lines.append("Content-Encoding: gzip") }
         let result = await post(
-            body, to: endpoints[index].writeURL(settings), lines, index, timeout: patience(body.count, deadline))
+            body.bytes, to: endpoints[index].writeURL(settings), lines, index,
+            timeout: patience(body.bytes.count, deadline))
         switch result {
         case .failure(let outcome): return outcome
         case .success(let reply):
@@ -126,7 +132,7 @@ public actor InfluxDBTransport: Transport {
             if let outcome = Self.cutReply(reply) { return outcome }
             return InfluxDBReply.classify(
                 status: reply.status, retryAfter: reply.retryAfter, body: reply.body,
-                skipDatabaseCreation: settings.skipDatabaseCreation, now: clock.wall)
+                skipDatabaseCreation: !settings.createsDatabase, points: body.points, now: clock.wall)
         }
     }
 

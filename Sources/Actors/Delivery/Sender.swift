@@ -18,6 +18,7 @@ public actor Sender {
     private var random: JitterSource
     private var replay: ReplayBudget
     private var retryBudget: RetryBudget
+    private var rateLimit: RateLimit?
     private var learned = LearnedLimit()
     private var letters: DeadLetters
     private var counters: SenderStatus
@@ -40,6 +41,7 @@ public actor Sender {
         var random = random
         replay = ReplayBudget(bytesPerSecond: settings.replayBytesPerSecond, now: clock.now, using: &random)
         self.random = random
+        rateLimit = settings.rateLimit
         retryBudget = RetryBudget(now: clock.now)
         letters = DeadLetters(bytesLimit: settings.deadLetterBytes)
         counters = SenderStatus(
@@ -199,6 +201,9 @@ public actor Sender {
         var tries = 0
         while true {
             if lane == .replay { try await waitForBudget() }
+            while let later = rateLimit?.take(bytes: batch.textByteCount, now: clock.now) {
+                try await clock.sleep(until: later)
+            }
             try Task.checkCancellation()
             let started = clock.now
             let delivery = await router.deliver(batch, id: id, deadline: started + settings.tryLimit)

@@ -41,6 +41,8 @@ public struct SenderSettings: Sendable, Hashable {
     public var replayBytesPerSecond: Int
     /// Bytes of dead letters that are kept.
     public var deadLetterBytes = 4 << 20
+    /// Upper bound of everything that is sent; nil without one.
+    public var rateLimit: RateLimit?
     /// The longest that one try over all routes may take.
     public var tryLimit = Duration.seconds(120)
 

@@ -8,14 +8,14 @@ extension ConfigFile {
     static func examined(_ report: ConfigReport) -> ConfigReport {
         guard let config = report.config else { return report }
         var report = report
-        for output in config.outputs where output.plugin == "influxdb" {
+        for output in config.outputs {
             let origin = report.origins["outputs.\(output.id)"] ?? ConfigOrigin(file: "", line: 0)
             let key = "outputs.\(output.plugin)"
-            for name in ["password_file", "token_file"] {
+            for name in ["password_file", "token_file", "basic_password_file"] where output.options.has(name) {
                 guard let complaint = complaint(aboutSecretFile: output.options.string(name)) else { continue }
                 report.issues.append(ConfigIssue(.error, origin, "\(key).\(name)", complaint))
             }
-            if output.options.bool("insecure_skip_verify") {
+            if output.options.isOn("insecure_skip_verify") {
                 let text = "the server's certificate is not verified: anybody on the way can read and forge"
                 report.issues.append(ConfigIssue(.warning, origin, "\(key).insecure_skip_verify", text))
             }

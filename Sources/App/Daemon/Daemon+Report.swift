@@ -28,7 +28,7 @@ extension Daemon {
         report.process = StatusReport.Process(OwnProcess.read())
         report.headlines = Headlines.make(from: await batcher.latestSamples())
         var notes: [Health.Reason] = []
-        for output in config.outputs where output.plugin == "influxdb" && output.options.bool("insecure_skip_verify") {
+        for output in config.outputs where output.options.isOn("insecure_skip_verify") {
             notes.append(Health.Reason(.degraded, "output \(output.id) does not verify the server's certificate"))
         }
         report.assessHealth(notes: notes)
@@ -99,7 +99,7 @@ extension Daemon {
 
     /// Where a route leads, as it may be shown: credentials may stand in user information and query.
     private func destinations(of output: OutputConfig, route: String) -> [String] {
-        guard output.plugin == "influxdb" else { return [] }
+        guard output.options.has("urls") else { return [] }
         let own = output.routes.first { $0.kind.rawValue == route }?.urls ?? []
         let urls = own.isEmpty ? output.options.strings("urls") : own
         return urls.compactMap(HTTPURL.init).map { "\($0.scheme)://\($0.authority)\($0.path)" }

@@ -177,10 +177,11 @@ struct Wiring: Sendable {
         let router = Router(
             routes: routes.map { Route(id: $0.kind.rawValue, transport: transport(output, $0, config)) },
             clock: loops.disk)
+        var settings = SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond)
+        settings.rateLimit = RateLimit(output.options)
         return Sender(
-            output: output.id, instance: NodeName.current, log: spill, router: router,
-            settings: SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond), clock: loops.disk,
-            logger: log.logger("output", level: output.logLevel))
+            output: output.id, instance: NodeName.current, log: spill, router: router, settings: settings,
+            clock: loops.disk, logger: log.logger("output", level: output.logLevel))
     }
 
     private func transport(_ output: OutputConfig, _ route: RouteConfig, _ config: Config) -> any Transport {
@@ -224,52 +225,6 @@ struct Wiring: Sendable {
                 },
                 didGather: { crashes.leave($0) }),
             ledger: (ledger, AgentLedger.Input(plugin: input.plugin, alias: input.alias, id: input.id)))
-    }
-}
-
-extension FileSettings {
-    /// `[[outputs.file]]`.
-    init(_ output: OutputConfig, stateDirectory: String) {
-        let directory = output.options.string("directory")
-        self.init(directory: directory.isEmpty ? stateDirectory + "/metrics" : directory)
-        rotationBytes = output.options.size("rotation_max_bytes")
-        rotationInterval = output.options.duration("rotation_interval")
-        filesLimit = Int(clamping: output.options.integer("max_files"))
-        ageLimit = output.options.duration("max_age")
-    }
-}
-
-extension InfluxDBSettings {
-    /// `[[outputs.influxdb]]` over one of its routes.
-    init(_ output: OutputConfig, _ route: RouteConfig, version: String) {
-        let options = output.options
-        func optional(_ name: String) -> String? {
-            let value = options.string(name)
-            return value.isEmpty ? nil : value
-        }
-        func secret(_ name: String) -> SecretSource {
-            if let path = optional(name + "_file") { return .file(path: path) }
-            let literal = options.secret(name)
-            return literal.isEmpty ? .none : .literal(literal)
-        }
-        self.init(
-            urls: route.urls.isEmpty ? options.strings("urls") : route.urls, database: options.string("database"))
-        retentionPolicy = options.string("retention_policy")
-        writeConsistency = options.string("write_consistency")
-        skipDatabaseCreation = options.bool("skip_database_creation")
-        username = options.string("username")
-        password = secret("password")
-        token = secret("token")
-        timeout = options.duration("timeout")
-        headers = options.table("http_headers")
-        encoding = options.string("content_encoding") == "gzip" ? .gzip : .identity
-        connection.userAgent = optional("user_agent") ?? "godwit/\(version)"
-        connection.proxy = optional("http_proxy")
-        connection.tlsAuthorities = optional("tls_ca")
-        connection.tlsCertificate = optional("tls_cert")
-        connection.tlsKey = optional("tls_key")
-        connection.tlsServerName = optional("tls_server_name")
-        connection.skipsVerification = options.bool("insecure_skip_verify")
     }
 }
 

@@ -50,7 +50,9 @@ extension InputConfig {
 extension OutputConfig {
     fileprivate var summary: String {
         var parts = routes.map(\.description)
-        if plugin == "influxdb" { parts.append("database \(options.string("database"))") }
+        if options.has("database") { parts.append("database \(options.string("database"))") }
+        if options.has("bucket") { parts.append("bucket \(options.string("bucket"))") }
+        if options.has("listen") { parts.append("on \(options.string("listen"))\(options.string("path"))") }
         if plugin == "file" {
             let directory = options.string("directory")
             parts.append(directory.isEmpty ? "in the state directory" : "in \(directory)")

@@ -78,6 +78,12 @@ public struct OptionValues: Sendable, Hashable {
     /// Every option as a line `name = value`, sorted by name; secrets are not shown.
     public var lines: [String] { values.map { "\($0.key) = \($0.value.text)" }.sorted() }
 
+    /// Whether the plugin declares such an option: for what several plugins share.
+    public func has(_ name: String) -> Bool { values[name] != nil }
+
+    /// Whether the plugin declares such a switch and it is on.
+    public func isOn(_ name: String) -> Bool { has(name) && bool(name) }
+
     public subscript(_ name: String) -> OptionValue {
         guard let value = values[name] else { preconditionFailure("BUG: option \(name) is not declared") }
         return value

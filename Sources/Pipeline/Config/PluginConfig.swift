@@ -86,11 +86,10 @@ public struct OutputConfig: Sendable, Hashable {
 
     /// How the points of this output are encoded and cut into batches. Outputs with equal encodings can share a stream.
     public var encoding: OutputEncoding {
-        let isInflux = plugin == "influxdb"
-        return OutputEncoding(
-            metric: metric, flush: flush, writesUnsigned: options.bool("influx_uint_support"),
-            omitsTimestamp: isInflux && options.bool("influx_omit_timestamp"),
-            isCompressed: isInflux ? options.string("content_encoding") == "gzip" : nil)
+        OutputEncoding(
+            metric: metric, flush: flush, writesUnsigned: options.isOn("influx_uint_support"),
+            omitsTimestamp: options.isOn("influx_omit_timestamp"),
+            isCompressed: options.has("content_encoding") ? options.string("content_encoding") == "gzip" : nil)
     }
 
     /// The id as the name of a folder: letters, digits, `_`, `-`, `:` and `#` as they are, other bytes as `%2F`.

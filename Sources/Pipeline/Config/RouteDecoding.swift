@@ -58,15 +58,19 @@ extension ConfigDecodingRun {
         for url in urls {
             if let complaint = ServerURL.complaint(url) { complain("urls", complaint) }
         }
-        for name in ["password", "token"] {
+        for name in ["password", "token"] where options.has(name) {
             if !options.secret(name).isEmpty, !options.string("\(name)_file").isEmpty {
                 complain("\(name)_file", "\(name) and \(name)_file exclude each other")
             }
         }
         let hasToken = !options.secret("token").isEmpty || !options.string("token_file").isEmpty
-        if hasToken, !options.string("username").isEmpty {
+        if hasToken, options.has("username"), !options.string("username").isEmpty {
             complain("username", "username and token exclude each other")
         }
+        if options.has("bucket"), options.string("bucket").isEmpty, places["bucket"] == nil {
+            complain("bucket", "a bucket is needed (bucket = \"\" for a server that has none)")
+        }
+        if let complaint = RateLimit.complaint(options) { complain("rate_limit", complaint) }
         if options.string("tls_cert").isEmpty != options.string("tls_key").isEmpty {
             complain("tls_cert", "tls_cert and tls_key need each other")
         }

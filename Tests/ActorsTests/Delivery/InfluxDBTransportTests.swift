@@ -67,6 +67,28 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         #expect(request.headers["accept-encoding"] == nil)
     }
 
+    @Test("a bucket is written through the second API, and never created")
+    func bucket() async throws {
+        let server = ScriptedServer { number, _ in
+            number == 0 ? .reply(204) : .reply(404, body: "{\"code\":\"not found\",\"message\":\"bucket not found\"}")
+        }
+        defer { server.stop() }
+        let transport = transport(server) {
+            $0.urls = ["\(server.url)/base/?x=1"]
+            $0.skipDatabaseCreation = false
+            $0.bucket = .init(organization: "my org", name: "b/1")
+            $0.token = .literal(Secret("t0k"))
+        }
+        #expect(await send(transport) == .delivered)
+        let lost = await send(transport)
+        #expect(lost == .configuration(reason: "status 404: bucket not found"))
+        #expect(server.requests.count == 2)
+        let request = try #require(server.requests.first)
+        #expect(request.target == "/base/api/v2/write?x=1&org=my%20org&bucket=b%2F1&precision=ns")
+        #expect(request.headers["authorization"] == "Token t0k")
+        #expect(request.headers["x-godwit-batch"] == "test-5")
+    }
+
     @Test("a token goes before basic authentication, user information in a URL never leaves in the URL")
     func credentials() async {
         let server = ScriptedServer { _, _ in .reply(204) }

@@ -116,7 +116,7 @@ struct DefaultConfigTests {
         let report = ConfigFile.load(
             text: lines.joined(separator: "\n"), decoder: ConfigDecoder(inputs: KnownPlugins.inputs))
         #expect(report.issues == [])
-        #expect(report.config?.outputs.map(\.id) == ["file", "file#2", "influxdb"])
+        #expect(report.config?.outputs.map(\.id) == ["file", "file#2", "influxdb", "influxdb_v2"])
     }
 
     @Test("every option has a sentence, and choices and bounds hold its default")

@@ -4,7 +4,7 @@ import shutil
 import unittest
 
 from . import agent as agents
-from . import fake_influx, influx, network, oracle, processes
+from . import fake_influx, influx, network, oracle, processes, victoria
 from .processes import wait_until
 
 SECOND = 1_000_000_000
@@ -79,6 +79,13 @@ class EndToEnd(unittest.TestCase):
         except OSError as error:
             self.skipTest("needs network namespaces (%s)" % error)
         self.addCleanup(made.leave)
+        return made
+
+    def victoria(self):
+        """A real VictoriaMetrics."""
+        self.needs_program("victoria-metrics")
+        made = victoria.Victoria()
+        self.addCleanup(made.stop)
         return made
 
     # What tests wait for

@@ -88,12 +88,16 @@ class Server:
     batches   {batch id header: {digest of body}} over stored and refused tries alike
     fault     None, or a function (server, request, connection) -> True when it answered
     databases names that exist; a write to another is answered 404, CREATE DATABASE adds it
+    buckets   (organization, bucket) pairs that exist, for /api/v2/write
+    dialect   whose words refused lines are answered with: "v1", "v2" or "v3"
     """
 
     def __init__(self, databases=("telegraf",), context=None, largest=None):
         self.lock = threading.RLock()
         self.context = context
         self.databases = set(databases)
+        self.buckets = {("o", "b")}
+        self.dialect = "v1"
         self.largest = largest
         self.fault = None
         self.released = threading.Event()
@@ -282,6 +286,8 @@ class Server:
         return self.answer(connection, request, 200, b'{"results":[{"statement_id":0}]}')
 
     def _write(self, connection, request):
+        if request.path == "/api/v2/write":
+            return self._write_bucket(connection, request)
         if unquote(request.query.get("db", "")) not in self.databases:
             return self.answer(connection, request, 404, json.dumps(
                 {"error": 'database not found: "%s"' % request.query.get("db", "")}).encode())
@@ -295,6 +301,30 @@ class Server:
                 text = "partial write: field type conflict: input field \"x\" dropped=%d" % len(bad)
             return self.answer(connection, request, 400, json.dumps({"error": text}).encode())
         return self.answer(connection, request, 204)
+
+    def _write_bucket(self, connection, request):
+        """The second API, answered as InfluxDB 2.7 or, with the dialect v3, InfluxDB 3 documents it."""
+        def refuse(code, word, text):
+            return self.answer(connection, request, code, json.dumps({"code": word, "message": text}).encode())
+        target = (unquote(request.query.get("org", "")), unquote(request.query.get("bucket", "")))
+        if target not in self.buckets:
+            return refuse(404, "not found", 'bucket "%s" not found' % target[1])
+        if request.query.get("precision") != "ns":
+            return refuse(400, "invalid", "invalid precision")
+        if self.largest is not None and len(request.body) > self.largest:
+            return refuse(413, "request too large", "cannot read data: points batch is too large")
+        bad = self.store(request)
+        if not bad:
+            return self.answer(connection, request, 204)
+        if self.rejects_all:
+            return refuse(400, "invalid", "unable to parse '%s': invalid field format" % bad[0].decode(errors="replace"))
+        if self.dialect == "v3":
+            data = [{"original_line": line.decode(errors="replace"), "line_number": 1, "error_message": "bad"}
+                    for line in bad]
+            body = {"error": "partial write of line protocol occurred", "data": data}
+            return self.answer(connection, request, 400, json.dumps(body).encode())
+        return refuse(422, "unprocessable entity", "failure writing points to database: partial write: field type "
+                                                   "conflict: input field \"x\" dropped=%d" % len(bad))
 
     def store(self, request):
         """Stores the lines of a request and returns those refused: with `poison` (a predicate on lines) the bad ones,

@@ -46,6 +46,62 @@ import Testing
         #expect(classify(row.0, row.1, skip: row.2).outcomeClass == row.3)
     }
 
+    static func message(_ code: String, _ text: String) -> String {
+        JSONValue.object([JSONMember("code", .string(code)), JSONMember("message", .string(text))]).description
+    }
+
+    static let laterVersions: [(Int, String, DeliveryOutcome.Class)] = [
+        // InfluxDB 2
+        (400, message("invalid", "unable to parse 'cpu value': invalid field format"), .data),
+        (
+            422, message("unprocessable entity", "failure writing points to database: partial write: x dropped=2"),
+            .partial
+        ),
+        (422, message("unprocessable entity", "retention policy not found"), .data),
+        (401, message("unauthorized", "unauthorized access"), .configuration),
+        (404, message("not found", "bucket \"b\" not found"), .configuration),
+        (413, message("request too large", "cannot read data: points batch is too large"), .tooBig),
+        (429, message("too many requests", "org over its limit"), .throttled),
+        (500, message("internal error", "unexpected error writing points to database"), .server),
+        (503, message("unavailable", "database is closed"), .throttled),
+        // InfluxDB 3
+        (400, "{\"error\":\"partial write of line protocol occurred\",\"data\":[{\"line_number\":2}]}", .partial),
+        (400, "{\"error\":\"parsing failed for write_lp endpoint\",\"data\":{\"line_number\":2}}", .data),
+        (400, message("invalid", "partial write error (2 accepted): invalid column type"), .partial),
+        // A gateway, which is not the database whatever it says.
+        (400, "{\"message\":\"partial write\"}", .data),
+    ]
+
+    @Test("later versions are understood by their own words", arguments: laterVersions)
+    func later(row: (Int, String, DeliveryOutcome.Class)) {
+        #expect(classify(row.0, row.1, skip: true).outcomeClass == row.2)
+    }
+
+    @Test("a message without a code is nobody's word about the lines")
+    func gateway() {
+        #expect(
+            classify(400, "{\"message\":\"bad request\"}")
+                == .data(
+                    reason: "status 400: {\"message\":\"bad request\"}", isExplained: false))
+        let own = classify(400, Self.message("invalid", "unable to parse 'x'"))
+        #expect(own == .data(reason: "status 400: unable to parse 'x'", isExplained: true))
+    }
+
+    @Test("a partial write counts what a later version names")
+    func countsRejectedLater() {
+        func rejected(_ body: String, points: Int? = 10) -> Int? {
+            let outcome = InfluxDBReply.classify(
+                status: 400, body: Array(body.utf8), skipDatabaseCreation: true, points: points, now: .zero)
+            guard case .partial(let count, _) = outcome else { return nil }
+            return count
+        }
+        #expect(rejected("{\"error\":\"partial write of line protocol occurred\",\"data\":[{},{},{}]}") == 3)
+        #expect(rejected(Self.message("invalid", "partial write error (7 accepted): x")) == 3)
+        #expect(rejected(Self.message("invalid", "partial write error (70 accepted): x")) == 1)
+        #expect(rejected(Self.message("invalid", "partial write error (many accepted): x")) == 1)
+        #expect(rejected(Self.message("invalid", "partial write error (7 accepted): x"), points: nil) == 1)
+    }
+
     @Test("a partial write counts what the server names, and at least one")
     func countsRejected() {
         func rejected(_ text: String) -> Int? {
