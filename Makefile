@@ -21,7 +21,7 @@ VERSION := $(shell cat packaging/VERSION)
 # A BINARY that the caller names is taken as it is; ours is built first.
 BUILD   := $(if $(filter undefined file,$(origin BINARY)),build)
 
-.PHONY: help setup setup-build build run test fixtures bench fuzz e2e install uninstall deb format lint clean
+.PHONY: help setup setup-build build run test fixtures bench fuzz e2e docs install uninstall deb format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,11 @@ fuzz: setup-build ## fuzz each parser for SECONDS
 
 e2e: setup $(BUILD) ## end-to-end tests against real servers
 	python3 Tests/EndToEnd/run.py $(ARGS)
+
+docs: setup-build ## write docs/metrics.md from what the inputs declare
+	swift build --product godwit
+	.build/debug/godwit metrics --markdown > .build/metrics.md
+	mv .build/metrics.md docs/metrics.md
 
 install: ## install under DESTDIR with PREFIX (after `make build`)
 	@scripts/install install --binary $(BINARY) --prefix $(PREFIX) --destdir "$(DESTDIR)" --sysconfdir $(SYSCONFDIR) --unitdir $(UNITDIR)

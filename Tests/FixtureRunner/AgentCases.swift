@@ -148,7 +148,8 @@ enum DiskPrefixCases: CaseList {
         step.files["proc/1/mounts"] = Array((columns.joined(separator: " ") + " 0 0\n").utf8)
         let host = FixtureHost()
         host.enter(step)
-        let collector = DiskCollector(options: OptionValues(DiskCollector.spec.options), host: host)
+        let collector = DiskCollector(
+            options: try ConfigValues.options(DiskCollector.spec.options, from: .object([])), host: host)
         let now = Instant(nanoseconds: 1_000_000_000_000)
         let gather = await collector.gather(
             at: Timestamp(nanoseconds: 1_700_000_000_000_000_000), now: now, deadline: now + .seconds(10))

@@ -2,8 +2,11 @@ import Pipeline
 
 /// Options of a plugin from JSON, as the configuration file would give them.
 enum ConfigValues {
+    /// Without the fields that stock Telegraf does not have, unless `config` asks for them: the cases hold what that
+    /// gives.
     static func options(_ specs: [OptionSpec], from config: JSONValue) throws -> OptionValues {
         var values: [String: OptionValue] = [:]
+        if specs.contains(where: { $0.name == "rates" }) { values["rates"] = .bool(false) }
         for member in config.members ?? [] {
             guard let spec = specs.first(where: { $0.name == member.key }) else {
                 throw CaseError("option \(member.key) does not exist")

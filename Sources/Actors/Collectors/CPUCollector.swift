@@ -13,7 +13,30 @@ public actor CPUCollector: Collector {
             OptionSpec("collect_cpu_time", .bool(false), "The time_ fields: seconds since boot."),
             OptionSpec("report_active", .bool(false), "The fields usage_active and time_active: all but idle."),
             OptionSpec("core_tags", .bool(false), "The tags core_id and physical_id, read once at start."),
-        ])
+            OptionSpec(
+                "rates", .bool(true), "Fields that Telegraf does not have.",
+                ignoredBecause: "the usage_ fields are rates already"),
+        ],
+        metrics: [MetricSpec("cpu", tags: ["cpu", "core_id", "physical_id"], fields: timeFields + usageFields)])
+
+    /// In the order of the schemas; `active` is last, since it may be missing.
+    private static let columns = [
+        "user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice", "active",
+    ]
+    private static let timeFields: [MetricSpec.Field] = columns.map { column in
+        let source = column == "active" ? "all columns but idle, guest, guest_nice" : "column \(column)"
+        return .float("time_" + column, .seconds, "/proc/stat: \(source), divided by CLK_TCK")
+    }
+    private static let usageFields: [MetricSpec.Field] = columns.map { column in
+        let source =
+            switch column {
+            case "user": "user without guest"
+            case "nice": "nice without guest_nice"
+            case "active": "all but idle"
+            default: column
+            }
+        return .float("usage_" + column, .percent, "/proc/stat: growth of \(source), of the growth of all time")
+    }
 
     private struct Known {
         var times: CPUTimes
@@ -40,11 +63,9 @@ public actor CPUCollector: Collector {
         hasTimes = options.bool("collect_cpu_time")
         hasActive = options.bool("report_active")
         coreTags = options.bool("core_tags") ? nil : [:]
-        let columns =
-            ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"]
-            + (hasActive ? ["active"] : [])
-        timeSchema = Schema(columns.map { .float("time_" + $0) })
-        usageSchema = Schema(columns.map { .float("usage_" + $0) })
+        let left = hasActive ? 0 : 1
+        timeSchema = Schema(declared: CPUCollector.timeFields.dropLast(left))
+        usageSchema = Schema(declared: CPUCollector.usageFields.dropLast(left))
     }
 
     public func gather(at time: Timestamp, now: Instant, deadline: Instant) async -> Gather {

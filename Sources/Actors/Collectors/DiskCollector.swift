@@ -13,26 +13,43 @@ public actor DiskCollector: Collector {
             OptionSpec("ignore_fs", .strings([]), "File system types to leave out."),
             OptionSpec(
                 "ignore_mount_opts", .strings([]), "Leave out mounts with one of these options; `bind` works too."),
+            OptionSpec("rates", .bool(true), "The field read_only, which Telegraf does not have."),
+        ],
+        metrics: [
+            MetricSpec("disk", tags: ["path", "device", "fstype", "mode", "label"], fields: fields + [readOnlyField])
         ])
+
+    private static let fields: [MetricSpec.Field] = [
+        .uint("total", .bytes, "statfs(2): f_blocks * f_bsize"),
+        .uint("free", .bytes, "statfs(2): f_bavail * f_bsize, free for ordinary users"),
+        .uint("used", .bytes, "statfs(2): (f_blocks - f_bfree) * f_bsize"),
+        .float("used_percent", .percent, "used, of used and free"),
+        .uint("inodes_total", .count, "statfs(2): f_files"),
+        .uint("inodes_free", .count, "statfs(2): f_ffree"),
+        .uint("inodes_used", .count, "statfs(2): f_files - f_ffree"),
+        .float("inodes_used_percent", .percent, "inodes_used, of inodes_used and inodes_free"),
+    ]
+    private static let readOnlyField = MetricSpec.Field.int(
+        "read_only", .none, "1 when the tag mode is ro, else 0; option rates")
 
     private struct Entry {
         /// For statfs(2).
         let path: [UInt8]
         let series: Series
         let isRemote: Bool
+        /// As the tag `mode` has it.
+        let isReadOnly: Bool
         /// What statfs said last; a change is not announced by the mount table when the kernel itself made it.
         var wasReadOnly: Bool?
     }
 
-    private static let schema = Schema([
-        .uint("total"), .uint("free"), .uint("used"), .float("used_percent"), .uint("inodes_total"),
-        .uint("inodes_free"), .uint("inodes_used"), .float("inodes_used_percent"),
-    ])
     /// How long labels and links of devices are believed.
     private static let tableAge = Duration.seconds(60)
     private static let remoteLimit = Duration.seconds(5)
 
     private let host: any Host
+    private let hasReadOnly: Bool
+    private let schema: Schema
     private let selection: MountSelection
     private let files: [HostFile]
     private var fileIndex = 0
@@ -45,6 +62,8 @@ public actor DiskCollector: Collector {
 
     public init(options: OptionValues, host: any Host) {
         self.host = host
+        hasReadOnly = options.bool("rates")
+        schema = Schema(declared: DiskCollector.fields + (hasReadOnly ? [DiskCollector.readOnlyField] : []))
         selection = MountSelection(
             mountPoints: options.strings("mount_points"), ignoredTypes: options.strings("ignore_fs"),
             ignoredOptions: options.strings("ignore_mount_opts"))
@@ -83,7 +102,7 @@ public actor DiskCollector: Collector {
         let free = usage.availableBlocks.multipliedSaturated(by: usage.blockSize)
         let used = usage.blocks.subtractingSaturated(usage.freeBlocks).multipliedSaturated(by: usage.blockSize)
         let inodesUsed = usage.inodes.subtractingSaturated(usage.freeInodes)
-        gather.samples.append(entries[index].series, DiskCollector.schema, at: time)
+        gather.samples.append(entries[index].series, schema, at: time)
         gather.samples.uint(total)
         gather.samples.uint(free)
         gather.samples.uint(used)
@@ -92,6 +111,7 @@ public actor DiskCollector: Collector {
         gather.samples.uint(usage.freeInodes)
         gather.samples.uint(inodesUsed)
         gather.samples.float(DiskCollector.percent(inodesUsed, usage.freeInodes))
+        if hasReadOnly { gather.samples.int(entries[index].isReadOnly ? 1 : 0) }
     }
 
     private static func percent(_ used: UInt64, _ free: UInt64) -> Double {
@@ -179,7 +199,7 @@ public actor DiskCollector: Collector {
             let normalized = Series.normalized(tags)
             return Entry(
                 path: selected.statPath, series: kept[normalized] ?? Series("disk", tags: normalized),
-                isRemote: MountSelection.mayHang(selected.mount.fileSystem))
+                isRemote: MountSelection.mayHang(selected.mount.fileSystem), isReadOnly: selected.mount.mode == "ro")
         }
     }
 

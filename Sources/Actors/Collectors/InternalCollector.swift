@@ -16,18 +16,57 @@ public actor InternalCollector: Collector {
                 "collect_gostats", .bool(false), "Figures of the Go runtime.",
                 ignoredBecause: "there is no Go runtime"),
             OptionSpec("per_instance", .bool(false), "Instances of one plugin apart, with the tag _id."),
+        ],
+        metrics: [
+            MetricSpec("internal_agent", tags: ["version"], fields: agentFields),
+            MetricSpec("internal_gather", tags: ["input", "alias", "version", "_id"], fields: gatherFields),
+            MetricSpec("internal_write", tags: ["output", "alias", "version", "_id"], fields: writeFields),
+            MetricSpec("internal_memstats", fields: memoryFields),
         ])
+
+    private static let agentFields: [MetricSpec.Field] = [
+        .int("gather_errors", .count, "gathers with an error, of all inputs"),
+        .int("gather_timeouts", .count, "ticks missed, of all inputs"),
+        .int("metrics_dropped", .count, "points given up, of all outputs"),
+        .int("metrics_gathered", .count, "points, of all inputs"),
+        .int("metrics_rejected", .count, "points refused by servers, of all outputs"),
+        .int("metrics_written", .count, "points delivered, of all outputs"),
+        .int("write_errors", .count, "requests that did not deliver, of all outputs"),
+    ]
+    private static let gatherFields: [MetricSpec.Field] = [
+        .int("errors", .count, "errors that gathers reported"), .int("gather_errors", .count, "gathers with an error"),
+        .int("gather_time_ns", .nanoseconds, "mean of the gathers since the last reading"),
+        .int("gather_timeouts", .count, "ticks that passed while a gather was running"),
+        .int("metrics_gathered", .count, "points"), .int("startup_errors", .count, "always 0"),
+    ]
+    private static let writeFields: [MetricSpec.Field] = [
+        .int("errors", .count, "requests that did not deliver"),
+        .int("metrics_added", .count, "points sealed for this output"),
+        .int("metrics_dropped", .count, "points given up"), .int("metrics_filtered", .count, "always 0"),
+        .int("metrics_rejected", .count, "points refused by the server"),
+        .int("metrics_written", .count, "points delivered"), .int("startup_errors", .count, "always 0"),
+        .int("write_errors", .count, "requests that did not deliver"),
+        .int("bytes_written", .bytes, "bodies of requests as they were sent; influxdb only"),
+        .int("buffer_limit", .count, "points that the backlog can hold, at their present size"),
+        .int("buffer_size", .count, "points in the backlog"),
+        .int("write_time_ns", .nanoseconds, "the last request that was accepted"),
+    ]
+    private static let memoryFields: [MetricSpec.Field] = [
+        .uint("alloc_bytes", .bytes, "mallinfo2(3): in use"), .uint("total_alloc_bytes", .bytes, "always 0"),
+        .uint("sys_bytes", .bytes, "mallinfo2(3): taken from the kernel"), .uint("pointer_lookups", .count, "always 0"),
+        .uint("mallocs", .count, "always 0"), .uint("frees", .count, "always 0"),
+        .uint("heap_alloc_bytes", .bytes, "as alloc_bytes"), .uint("heap_sys_bytes", .bytes, "as sys_bytes"),
+        .uint("heap_idle_bytes", .bytes, "mallinfo2(3): held and free"),
+        .uint("heap_in_use_bytes", .bytes, "as alloc_bytes"), .uint("heap_released_bytes", .bytes, "always 0"),
+        .uint("heap_objects", .count, "always 0"), .uint("num_gc", .count, "always 0"),
+    ]
 
     private struct Key: Hashable {
         var measurement: String
         var tags: [Tag]
     }
 
-    private static let memorySchema = Schema(
-        [
-            "alloc_bytes", "total_alloc_bytes", "sys_bytes", "pointer_lookups", "mallocs", "frees", "heap_alloc_bytes",
-            "heap_sys_bytes", "heap_idle_bytes", "heap_in_use_bytes", "heap_released_bytes", "heap_objects", "num_gc",
-        ].map { .uint($0) })
+    private static let memorySchema = Schema(declared: memoryFields)
 
     private let agent: any AgentCounters
     private let showsMemory: Bool

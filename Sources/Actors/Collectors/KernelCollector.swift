@@ -11,8 +11,45 @@ public actor KernelCollector: Collector {
         options: [
             OptionSpec(
                 "collect", .strings([]),
-                "What to add: ksm (merging of memory pages), psi (waiting times); other words are ignored.")
+                "What to add: ksm (merging of memory pages), psi (waiting times); other words are ignored."),
+            OptionSpec("rates", .bool(true), "Rates a second that Telegraf does not have."),
+        ],
+        metrics: [
+            MetricSpec("kernel", fields: counterFields + [entropyField] + ksmFields + rateFields),
+            MetricSpec(
+                "pressure", tags: ["resource", "type"], fields: totalFields + averageFields,
+                note: "With `collect = [\"psi\"]`; two points each."),
         ])
+
+    private static let counterFields: [MetricSpec.Field] = [
+        .int("boot_time", .seconds, "/proc/stat: btime, since 1970"),
+        .int("context_switches", .count, "/proc/stat: ctxt"),
+        .int("interrupts", .count, "/proc/stat: first number of intr"),
+        .int("processes_forked", .count, "/proc/stat: processes"),
+        .int("disk_pages_in", .pages, "/proc/stat: first number of page; before Linux 2.6"),
+        .int("disk_pages_out", .pages, "/proc/stat: second number of page; before Linux 2.6"),
+    ]
+    private static let entropyField = MetricSpec.Field.int(
+        "entropy_avail", .count, "/proc/sys/kernel/random/entropy_avail: bits")
+    private static let ksmFields: [MetricSpec.Field] = (ksmNames + [ksmExtra]).map { name in
+        let unit: MetricUnit =
+            name == ksmExtra ? .bytes : name.hasSuffix("_millisecs") ? .milliseconds : .count
+        return .int("ksm_" + name, unit, "/\(HostRoot.sys.rawValue)/\(ksmFolder)/\(name); collect ksm")
+    }
+    /// With the option `rates`.
+    private static let rateFields: [MetricSpec.Field] = [
+        .float("ctxs_rate", .perSecond, "growth of context_switches; option rates"),
+        .float("intr_rate", .perSecond, "growth of interrupts; option rates"),
+        .float("proc_rate", .perSecond, "growth of processes_forked; option rates"),
+        .float("pagein_rate", .kibibytesPerSecond, "/proc/vmstat: growth of pgpgin; option rates"),
+        .float("pageout_rate", .kibibytesPerSecond, "/proc/vmstat: growth of pgpgout; option rates"),
+    ]
+    private static let totalFields: [MetricSpec.Field] = [
+        .uint("total", .microseconds, "/proc/pressure/RESOURCE: total, since boot")
+    ]
+    private static let averageFields: [MetricSpec.Field] = ["avg10", "avg60", "avg300"].map {
+        .float($0, .percent, "/proc/pressure/RESOURCE: \($0)")
+    }
 
     private static let ksmNames = [
         "full_scans", "max_page_sharing", "merge_across_nodes", "pages_shared", "pages_sharing", "pages_to_scan",
@@ -22,8 +59,8 @@ public actor KernelCollector: Collector {
     /// Not on all kernels; left out in silence.
     private static let ksmExtra = "general_profit"
     private static let ksmFolder = "kernel/mm/ksm"
-    private static let totalSchema = Schema([.uint("total")])
-    private static let averageSchema = Schema([.float("avg10"), .float("avg60"), .float("avg300")])
+    private static let totalSchema = Schema(declared: totalFields)
+    private static let averageSchema = Schema(declared: averageFields)
     /// From Linux 5.18 the estimate stays at 256 once the generator is ready, and reading it costs as much as all of
     /// /proc/stat and more: then it is read once in this time.
     private static let entropyAge = Duration.seconds(60)
@@ -38,29 +75,35 @@ public actor KernelCollector: Collector {
     }
 
     private let host: any Host
+    private let hasRates: Bool
     private let series = Series("kernel")
     private let file = HostFile(.proc, "stat", isSinglePiece: true)
     private let entropyFile = HostFile(.proc, "sys/kernel/random/entropy_avail")
-    private let ksm: [(key: String, file: HostFile, isOptional: Bool)]
+    private let pagingFile = HostFile(.proc, "vmstat", isSinglePiece: true)
+    private let ksm: [(field: MetricSpec.Field, file: HostFile, isOptional: Bool)]
     private let pressures: [Pressure]
     private let entropySettles: Bool
     private var entropyUntil: Instant?
     private var buffer: [UInt8] = []
     private var schema = Schema([])
-    /// Keys of `schema`, in its order.
+    /// Keys of the numbers of `schema`, in its order; the rates come after them.
     private var keys: [String] = []
+    /// Of context switches, interrupts, forks.
+    private var meters = [RateMeter<1>](repeating: RateMeter(), count: 3)
+    private var pagingMeter = RateMeter<2>()
 
     /// Errors: ksm is asked for and the kernel has none.
     public init(options: OptionValues, host: any Host) throws {
         self.host = host
+        hasRates = options.bool("rates")
         let wanted = options.strings("collect")
         if wanted.contains("ksm"), host.names(in: .sys, KernelCollector.ksmFolder).isEmpty {
             throw CollectorError("kernel: /sys/\(KernelCollector.ksmFolder) does not exist, so collect cannot have ksm")
         }
         ksm =
             wanted.contains("ksm")
-            ? (KernelCollector.ksmNames + [KernelCollector.ksmExtra]).map {
-                ("ksm_" + $0, HostFile(.sys, "\(KernelCollector.ksmFolder)/\($0)"), $0 == KernelCollector.ksmExtra)
+            ? zip(KernelCollector.ksmFields, KernelCollector.ksmNames + [KernelCollector.ksmExtra]).map {
+                ($0, HostFile(.sys, "\(KernelCollector.ksmFolder)/\($1)"), $1 == KernelCollector.ksmExtra)
             } : []
         pressures =
             wanted.contains("psi")
@@ -83,7 +126,7 @@ public actor KernelCollector: Collector {
     public func gather(at time: Timestamp, now: Instant, deadline: Instant) async -> Gather {
         var gather = Gather()
         do {
-            appendRow(try fields(now), time, to: &gather.samples)
+            try appendRow(time, now, to: &gather.samples)
         } catch {
             gather.errors.append("\(error)")
             return gather
@@ -105,22 +148,53 @@ public actor KernelCollector: Collector {
 
     // MARK: The point kernel
 
-    private func fields(_ now: Instant) throws -> [(String, Int64)] {
+    private func appendRow(_ time: Timestamp, _ now: Instant, to samples: inout SampleSet) throws {
         try host.read(file, into: &buffer)
         let counters = try ProcStatCounters.parse(buffer)
-        var fields: [(String, Int64)] = []
-        fields.reserveCapacity(7 + ksm.count)
-        let named = [
-            ("boot_time", counters.bootTime), ("context_switches", counters.contextSwitches),
-            ("interrupts", counters.interrupts), ("processes_forked", counters.processesForked),
-            ("disk_pages_in", counters.pagesIn), ("disk_pages_out", counters.pagesOut),
+        var cells: [(key: String, value: Int64)] = []
+        cells.reserveCapacity(7 + ksm.count)
+        let values = [
+            counters.bootTime, counters.contextSwitches, counters.interrupts, counters.processesForked,
+            counters.pagesIn, counters.pagesOut,
         ]
-        for case (let key, .some(let value)) in named { fields.append((key, value)) }
-        fields.append(("entropy_avail", try entropy(now)))
-        for (key, file, isOptional) in ksm {
-            do { fields.append((key, try number(file))) } catch { if !isOptional { throw error } }
+        for case (let field, .some(let value)) in zip(KernelCollector.counterFields, values) {
+            cells.append((field.name, value))
         }
-        return fields
+        cells.append((KernelCollector.entropyField.name, try entropy(now)))
+        for (field, file, isOptional) in ksm {
+            do { cells.append((field.name, try number(file))) } catch { if !isOptional { throw error } }
+        }
+        if !cells.elementsEqual(keys, by: { $0.key == $1 }) {
+            keys = cells.map(\.key)
+            let rates = hasRates ? KernelCollector.rateFields.map { Schema.Field($0.name, $0.kind) } : []
+            schema = Schema(keys.map { .int($0) } + rates)
+        }
+        samples.append(series, schema, at: time)
+        for (_, value) in cells { samples.int(value) }
+        if hasRates { appendRates(counters, now, to: &samples) }
+    }
+
+    /// What is no number is left out of the line: rates of counters that the kernel does not have, among others.
+    private func appendRates(_ counters: ProcStatCounters, _ now: Instant, to samples: inout SampleSet) {
+        for (index, counter) in [counters.contextSwitches, counters.interrupts, counters.processesForked].enumerated() {
+            let growth = counter.flatMap { meters[index].advance(to: [UInt64(clamping: $0)], at: now) }
+            if counter == nil { meters[index] = RateMeter() }
+            samples.float(growth?.perSecond(0) ?? .nan)
+        }
+        let paged = paging(counters)
+        let flow = paged.flatMap { pagingMeter.advance(to: [$0.in, $0.out], at: now) }
+        if paged == nil { pagingMeter = RateMeter() }
+        samples.float(flow?.perSecond(0) ?? .nan)
+        samples.float(flow?.perSecond(1) ?? .nan)
+    }
+
+    /// What was read from and written to block devices: the old line of /proc/stat where it is, else its heirs.
+    private func paging(_ counters: ProcStatCounters) -> (in: UInt64, out: UInt64)? {
+        if let pagesIn = counters.pagesIn, let pagesOut = counters.pagesOut {
+            return (UInt64(clamping: pagesIn), UInt64(clamping: pagesOut))
+        }
+        do throws(HostError) { try host.read(pagingFile, into: &buffer) } catch { return nil }
+        return ProcVmstat.pagedKibibytes(buffer)
     }
 
     private func entropy(_ now: Instant) throws -> Int64 {
@@ -139,15 +213,6 @@ public actor KernelCollector: Collector {
             throw ParseError(String(decoding: file.path, as: UTF8.self), "is no number")
         }
         return value
-    }
-
-    private func appendRow(_ fields: [(String, Int64)], _ time: Timestamp, to samples: inout SampleSet) {
-        if !fields.elementsEqual(keys, by: { $0.0 == $1 }) {
-            keys = fields.map(\.0)
-            schema = Schema(keys.map { .int($0) })
-        }
-        samples.append(series, schema, at: time)
-        for (_, value) in fields { samples.int(value) }
     }
 
     // MARK: The points pressure

@@ -14,10 +14,15 @@ public actor MemoryCollector: Collector {
                 "used_formula", .string("available"),
                 "What used means: total - available (Telegraf 1.36 and later), or total - free - buffered - cached.",
                 choices: ["available", "cached"]),
+            OptionSpec("rates", .bool(true), "The field free_percent, which Telegraf does not have."),
+        ],
+        metrics: [
+            MetricSpec("mem", fields: computed + (plain + extended).map(declaration) + [freePercent])
         ])
 
     private let host: any Host
     private let isExtended: Bool
+    private let hasFreePercent: Bool
     private let usesAvailable: Bool
     private let schema: Schema
     private let series = Series("mem")
@@ -25,6 +30,18 @@ public actor MemoryCollector: Collector {
     private let zones = HostFile(.proc, "zoneinfo")
     private var buffer: [UInt8] = []
 
+    private static let computed: [MetricSpec.Field] = [
+        .uint("total", .bytes, "/proc/meminfo: MemTotal"),
+        .uint("available", .bytes, "/proc/meminfo: MemAvailable; before Linux 3.14 the kernel's own formula"),
+        .uint("used", .bytes, "total - available; see option used_formula"),
+        .float("used_percent", .percent, "used, of total"),
+        .float("available_percent", .percent, "available, of total"),
+        .uint("cached", .bytes, "/proc/meminfo: Cached + SReclaimable"),
+        .uint("huge_pages_total", .pages, "/proc/meminfo: HugePages_Total"),
+        .uint("huge_pages_free", .pages, "/proc/meminfo: HugePages_Free"),
+    ]
+    private static let freePercent = MetricSpec.Field.float(
+        "free_percent", .percent, "free, of total; option rates")
     /// Fields that are a value of the file in bytes, in the schema's order.
     private static let plain: [(String, ProcMeminfo.Key)] = [
         ("free", .memFree), ("buffered", .buffers), ("active", .active), ("inactive", .inactive), ("shared", .shmem),
@@ -40,16 +57,20 @@ public actor MemoryCollector: Collector {
         ("inactive_anon", .inactiveAnon), ("unevictable", .unevictable), ("percpu", .percpu),
     ]
 
+    private static func declaration(_ name: String, _ key: ProcMeminfo.Key) -> MetricSpec.Field {
+        let condition = extended.contains { $0.1 == key } ? "; option collect_extended" : ""
+        return .uint(name, .bytes, "/proc/meminfo: \(key.spelling)\(condition)")
+    }
+
     public init(options: OptionValues, host: any Host) {
         self.host = host
+        hasFreePercent = options.bool("rates")
         isExtended = options.bool("collect_extended")
         usesAvailable = options.string("used_formula") == "available"
-        let computed: [Schema.Field] = [
-            .uint("total"), .uint("available"), .uint("used"), .float("used_percent"), .float("available_percent"),
-            .uint("cached"), .uint("huge_pages_total"), .uint("huge_pages_free"),
-        ]
         let named = MemoryCollector.plain + (isExtended ? MemoryCollector.extended : [])
-        schema = Schema(computed + named.map { .uint($0.0) })
+        schema = Schema(
+            declared: MemoryCollector.computed + named.map(MemoryCollector.declaration)
+                + (hasFreePercent ? [MemoryCollector.freePercent] : []))
     }
 
     public func gather(at time: Timestamp, now: Instant, deadline: Instant) async -> Gather {
@@ -86,6 +107,7 @@ public actor MemoryCollector: Collector {
         if isExtended {
             for (_, key) in MemoryCollector.extended { samples.uint(memory.bytes(key)) }
         }
+        if hasFreePercent { samples.float(100 * Double(free) / Double(total)) }
         return samples
     }
 

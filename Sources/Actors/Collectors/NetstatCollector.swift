@@ -11,13 +11,22 @@ public actor NetstatCollector: Collector {
         options: [
             OptionSpec(
                 "unix_sockets", .bool(true), "Count unix sockets as Telegraf does: into tcp_none and udp_socket.")
-        ])
+        ],
+        metrics: [MetricSpec("netstat", fields: fields)])
 
     private static let states = [
         "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait", "close", "close_wait", "last_ack",
         "listen", "closing",
     ]
-    private static let schema = Schema(states.map { .int("tcp_" + $0) } + [.int("tcp_none"), .int("udp_socket")])
+    private static let fields: [MetricSpec.Field] =
+        states.enumerated().map { index, state in
+            let number = "0\(String(index + 1, radix: 16, uppercase: true))"
+            return .int("tcp_" + state, .count, "sock_diag, else /proc/net/tcp and tcp6: sockets in state \(number)")
+        } + [
+            .int("tcp_none", .count, "/proc/net/unix: sockets of any type but datagram"),
+            .int("udp_socket", .count, "sock_diag, else /proc/net/udp and udp6: UDP sockets, and unix datagram ones"),
+        ]
+    private static let schema = Schema(declared: fields)
     private static let retryAfter = Duration.seconds(600)
 
     private let host: any Host

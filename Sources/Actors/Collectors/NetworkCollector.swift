@@ -14,24 +14,55 @@ public actor NetworkCollector: Collector {
                 "interfaces", .strings([]), "Names or globs of interfaces; empty: those that are up, no loopback."),
             OptionSpec(
                 "ignore_protocol_stats", .bool(false), "No point interface=all with the counters of /proc/net/snmp."),
+            OptionSpec("rates", .bool(true), "Rates a second, and the use of the link, that Telegraf does not have."),
+        ],
+        metrics: [
+            MetricSpec(
+                "net", tags: ["interface"], fields: fields + rateFields + protocolFields,
+                note: "The fields with `*` are on the point `interface=all`, which has no others.")
         ])
+
+    private static let fields: [MetricSpec.Field] = [
+        .uint("bytes_recv", .bytes, "/proc/net/dev: column 1"),
+        .uint("packets_recv", .count, "/proc/net/dev: column 2"),
+        .uint("err_in", .count, "/proc/net/dev: column 3"), .uint("drop_in", .count, "/proc/net/dev: column 4"),
+        .uint("bytes_sent", .bytes, "/proc/net/dev: column 9"),
+        .uint("packets_sent", .count, "/proc/net/dev: column 10"),
+        .uint("err_out", .count, "/proc/net/dev: column 11"), .uint("drop_out", .count, "/proc/net/dev: column 12"),
+        .int("speed", .megabitsPerSecond, "/sys/class/net/NAME/speed; -1 if it does not say"),
+    ]
+    /// With the option `rates`.
+    private static let rateFields: [MetricSpec.Field] = [
+        .float("bps_recv", .bitsPerSecond, "growth of bytes_recv, times 8; option rates"),
+        .float("pps_recv", .perSecond, "growth of packets_recv; option rates"),
+        .float("pps_err_in", .perSecond, "growth of err_in; option rates"),
+        .float("pps_drop_in", .perSecond, "growth of drop_in; option rates"),
+        .float("bps_sent", .bitsPerSecond, "growth of bytes_sent, times 8; option rates"),
+        .float("pps_sent", .perSecond, "growth of packets_sent; option rates"),
+        .float("pps_err_out", .perSecond, "growth of err_out; option rates"),
+        .float("pps_drop_out", .perSecond, "growth of drop_out; option rates"),
+        .float("if_in_percent", .percent, "bps_recv, of speed; only where speed is known; option rates"),
+        .float("if_out_percent", .percent, "bps_sent, of speed; only where speed is known; option rates"),
+    ]
+    private static let protocolFields: [MetricSpec.Field] = ["icmp", "icmpmsg", "ip", "tcp", "udp", "udplite"].map {
+        .int($0 + "_*", .count, "/proc/net/snmp: the counters of this prefix, lower case")
+    }
 
     private struct Known {
         let name: [UInt8]
         let series: Series
         let speed: HostFile
         let isSelected: Bool
+        var meter = RateMeter<8>()
     }
 
     /// Speed files that are kept open; further ones are opened each time. Bounds the descriptors on hosts with
     /// thousands of virtual interfaces.
     private static let keptSpeedFiles = 64
-    private static let schema = Schema([
-        .uint("bytes_recv"), .uint("packets_recv"), .uint("err_in"), .uint("drop_in"), .uint("bytes_sent"),
-        .uint("packets_sent"), .uint("err_out"), .uint("drop_out"), .int("speed"),
-    ])
 
     private let host: any Host
+    private let hasRates: Bool
+    private let schema: Schema
     private let patterns: PatternList?
     private let hasProtocols: Bool
     private let devices = HostFile(.proc, "net/dev")
@@ -46,6 +77,8 @@ public actor NetworkCollector: Collector {
     /// Errors: a glob of `interfaces` that cannot be compiled.
     public init(options: OptionValues, host: any Host) throws {
         self.host = host
+        hasRates = options.bool("rates")
+        schema = Schema(declared: NetworkCollector.fields + (hasRates ? NetworkCollector.rateFields : []))
         let names = options.strings("interfaces")
         patterns = names.isEmpty ? nil : try PatternList(names)
         hasProtocols = !options.bool("ignore_protocol_stats")
@@ -55,7 +88,7 @@ public actor NetworkCollector: Collector {
         var gather = Gather()
         do {
             try host.read(devices, into: &buffer)
-            appendInterfaces(try ProcNetDev.parse(buffer), time, to: &gather.samples)
+            appendInterfaces(try ProcNetDev.parse(buffer), time, now, to: &gather.samples)
         } catch {
             return Gather(errors: ["\(error)"])
         }
@@ -63,14 +96,18 @@ public actor NetworkCollector: Collector {
         return gather
     }
 
-    private func appendInterfaces(_ rows: [InterfaceCounters], _ time: Timestamp, to samples: inout SampleSet) {
+    private func appendInterfaces(
+        _ rows: [InterfaceCounters], _ time: Timestamp, _ now: Instant, to samples: inout SampleSet
+    ) {
         var current: [Known] = []
         current.reserveCapacity(rows.count)
         for (index, row) in rows.enumerated() {
-            let interface = entry(row.name, near: index)
+            var interface = entry(row.name, near: index)
+            // Of all rows, so that one that is reported again has rates of the last interval.
+            let growth = hasRates ? interface.meter.advance(to: row.growing, at: now) : nil
             current.append(interface)
             guard isReported(interface) else { continue }
-            samples.append(interface.series, NetworkCollector.schema, at: time)
+            samples.append(interface.series, schema, at: time)
             samples.uint(row.bytesReceived)
             samples.uint(row.packetsReceived)
             samples.uint(row.errorsIn)
@@ -79,9 +116,25 @@ public actor NetworkCollector: Collector {
             samples.uint(row.packetsSent)
             samples.uint(row.errorsOut)
             samples.uint(row.dropsOut)
-            samples.int(speed(interface))
+            let speed = speed(interface)
+            samples.int(speed)
+            if hasRates { NetworkCollector.appendRates(growth, speed, to: &samples) }
         }
         known = current
+    }
+
+    /// What is no number is left out of the line.
+    private static func appendRates(_ growth: CounterGrowth<8>?, _ speed: Int64, to samples: inout SampleSet) {
+        func perSecond(_ index: Int) -> Double { growth?.perSecond(index) ?? .nan }
+        let bitsIn = perSecond(0) * 8
+        let bitsOut = perSecond(4) * 8
+        samples.float(bitsIn)
+        for index in 1...3 { samples.float(perSecond(index)) }
+        samples.float(bitsOut)
+        for index in 5...7 { samples.float(perSecond(index)) }
+        let percentOfLink = speed > 0 ? 100 / (Double(speed) * 1_000_000) : .nan
+        samples.float(bitsIn * percentOfLink)
+        samples.float(bitsOut * percentOfLink)
     }
 
     /// What is kept of the interface: as a rule it stands where it stood.

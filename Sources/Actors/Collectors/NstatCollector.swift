@@ -13,7 +13,17 @@ public actor NstatCollector: Collector {
             OptionSpec("proc_net_snmp", .string(""), "Path instead of /proc/net/snmp."),
             OptionSpec("proc_net_snmp6", .string(""), "Path instead of /proc/net/snmp6."),
             OptionSpec("dump_zeros", .bool(false), "Counters that are 0 too."),
-        ])
+        ],
+        metrics: [MetricSpec("nstat", tags: ["name"], fields: fields, note: "One point a file, named by the tag.")])
+
+    /// What the counters of the three files begin with.
+    private static let fields: [MetricSpec.Field] = [
+        .int("TcpExt*", .count, "/proc/net/netstat: TcpExt"), .int("IpExt*", .count, "/proc/net/netstat: IpExt"),
+        .int("MPTcpExt*", .count, "/proc/net/netstat: MPTcpExt"), .int("Ip*", .count, "/proc/net/snmp: Ip"),
+        .int("Icmp*", .count, "/proc/net/snmp: Icmp, IcmpMsg"), .int("Tcp*", .count, "/proc/net/snmp: Tcp"),
+        .int("Udp*", .count, "/proc/net/snmp: Udp, UdpLite"), .int("Ip6*", .count, "/proc/net/snmp6: Ip6"),
+        .int("Icmp6*", .count, "/proc/net/snmp6: Icmp6"), .int("Udp*6*", .count, "/proc/net/snmp6: Udp6, UdpLite6"),
+    ]
 
     private struct Source {
         let file: HostFile

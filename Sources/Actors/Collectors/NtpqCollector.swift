@@ -13,7 +13,21 @@ public actor NtpqCollector: Collector {
             OptionSpec(
                 "reach_format", .string("octal"), "How reach is written.", choices: NtpqReach.allCases.map(\.rawValue)),
             OptionSpec("dns_lookup", .bool(true), "Names instead of addresses; false adds -n."),
+        ],
+        metrics: [
+            MetricSpec(
+                "ntpq", tags: ["remote", "refid", "stratum", "type", "state_prefix", "source"],
+                fields: [when, poll, reachBits, reachRatio] + distances)
         ])
+
+    private static let when = MetricSpec.Field.int("when", .seconds, "ntpq -p: when, since the last answer")
+    private static let poll = MetricSpec.Field.int("poll", .seconds, "ntpq -p: poll")
+    private static let reachBits = MetricSpec.Field.int("reach", .none, "ntpq -p: reach, as reach_format says")
+    private static let reachRatio = MetricSpec.Field.float("reach", .ratio, "ntpq -p: reach, with reach_format ratio")
+    private static let distances: [MetricSpec.Field] = [
+        .float("delay", .milliseconds, "ntpq -p: delay"), .float("offset", .milliseconds, "ntpq -p: offset"),
+        .float("jitter", .milliseconds, "ntpq -p: jitter"),
+    ]
 
     private let host: any Host
     private let servers: [String]
@@ -31,11 +45,11 @@ public actor NtpqCollector: Collector {
         self.reach = reach
         commands = try (servers.isEmpty ? [""] : servers).map { try NtpqCollector.command(options, server: $0) }
         schemas = (0..<8).map { mask in
-            var fields: [Schema.Field] = []
-            if mask & 1 != 0 { fields.append(.int("when")) }
-            if mask & 2 != 0 { fields.append(.int("poll")) }
-            if mask & 4 != 0 { fields.append(reach == .ratio ? .float("reach") : .int("reach")) }
-            return Schema(fields + [.float("delay"), .float("offset"), .float("jitter")])
+            var fields: [MetricSpec.Field] = []
+            if mask & 1 != 0 { fields.append(NtpqCollector.when) }
+            if mask & 2 != 0 { fields.append(NtpqCollector.poll) }
+            if mask & 4 != 0 { fields.append(reach == .ratio ? NtpqCollector.reachRatio : NtpqCollector.reachBits) }
+            return Schema(declared: fields + NtpqCollector.distances)
         }
     }
 

@@ -12,14 +12,21 @@ public actor ProcessesCollector: Collector {
             OptionSpec(
                 "use_sudo", .bool(false), "Run ps with sudo.",
                 ignoredBecause: "Linux is asked through /proc, no program is run")
-        ])
+        ],
+        metrics: [MetricSpec("processes", fields: fields + [parked])])
 
-    private static let fields: [Schema.Field] = [
-        .int("blocked"), .int("dead"), .int("idle"), .int("paging"), .int("running"), .int("sleeping"),
-        .int("stopped"), .int("total"), .int("total_threads"), .int("unknown"), .int("zombies"),
+    private static let fields: [MetricSpec.Field] = [
+        .int("blocked", .count, "/proc/PID/stat: state D"), .int("dead", .count, "/proc/PID/stat: state X"),
+        .int("idle", .count, "/proc/PID/stat: state I"), .int("paging", .count, "/proc/PID/stat: state W"),
+        .int("running", .count, "/proc/PID/stat: state R"), .int("sleeping", .count, "/proc/PID/stat: state S"),
+        .int("stopped", .count, "/proc/PID/stat: states T, t"), .int("total", .count, "folders /proc/PID"),
+        .int("total_threads", .count, "/proc/PID/stat: num_threads"), .int("unknown", .count, "always 0"),
+        .int("zombies", .count, "/proc/PID/stat: state Z"),
     ]
-    private static let schema = Schema(fields)
-    private static let parkedSchema = Schema(fields + [.int("parked")])
+    private static let parked = MetricSpec.Field.int(
+        "parked", .count, "/proc/PID/stat: state P; only when there are such tasks")
+    private static let schema = Schema(declared: fields)
+    private static let parkedSchema = Schema(declared: fields + [parked])
 
     private let host: any Host
     private let series = Series("processes")

@@ -13,9 +13,15 @@ public actor SystemCollector: Collector {
             OptionSpec("include", .strings(["legacy"]), "What to report.", choices: groups),
             OptionSpec("os_cache_ttl", .duration(.seconds(28_800)), "How long the group os is remembered."),
             OptionSpec("dmi_cache_ttl", .duration(.seconds(28_800)), "How long the group dmi is remembered."),
+            OptionSpec("rates", .bool(true), "Load per CPU, which Telegraf does not have: load1_pcore and its like."),
+        ],
+        metrics: [
+            MetricSpec(
+                "system", fields: SystemFields.all,
+                note: "Which groups of fields there are, the option `include` says; os and dmi are not by default.")
         ])
 
-    private typealias Cell = (field: Schema.Field, value: Value)
+    private typealias Cell = (field: MetricSpec.Field, value: Value)
     private enum Value {
         case int(Int64)
         case uint(UInt64)
@@ -37,6 +43,7 @@ public actor SystemCollector: Collector {
     private static let cpuCountsAge = Duration.seconds(60)
 
     private let host: any Host
+    private let hasPerCore: Bool
     private let include: Set<String>
     private let osAge: Duration
     private let dmiAge: Duration
@@ -49,11 +56,12 @@ public actor SystemCollector: Collector {
     private var osCells: Remembered?
     private var dmiCells: Remembered?
     /// Schemas by their keys: the same ones come every tick.
-    private var schemas: [[Schema.Field]: Schema] = [:]
+    private var schemas: [[String]: Schema] = [:]
 
     /// Errors: an unknown group.
     public init(options: OptionValues, host: any Host) throws {
         self.host = host
+        hasPerCore = options.bool("rates")
         let groups = options.strings("include")
         for group in groups where !SystemCollector.groups.contains(group) {
             throw CollectorError("include: unknown group '\(group)'")
@@ -68,13 +76,17 @@ public actor SystemCollector: Collector {
         if include.contains("legacy") { gatherLegacy(time, now, &gather) }
         var cells: [Cell] = []
         attempt(&gather) { _ in
-            if include.contains("load") { cells += try load() }
+            guard include.contains("load") else { return }
+            let load = try load()
+            cells += self.cells(load)
+            // Without a count of CPUs the load alone; the group cpus tells why.
+            if hasPerCore { do { cells += perCore(load, try currentCPUCounts(now)) } catch {} }
         }
         attempt(&gather) { _ in
-            if include.contains("cpus") { cells += try cpus(now) }
+            if include.contains("cpus") { cells += self.cells(try currentCPUCounts(now)) }
         }
         attempt(&gather) { _ in
-            if include.contains("uptime") { cells.append((.uint("uptime"), .uint(try host.figures().uptime))) }
+            if include.contains("uptime") { cells += uptime(try host.figures()) }
         }
         if include.contains("users") { cells += users() }
         if include.contains("os") { cells += os(now) }
@@ -86,10 +98,12 @@ public actor SystemCollector: Collector {
     /// Three points; an error loses those that come after it.
     private func gatherLegacy(_ time: Timestamp, _ now: Instant, _ gather: inout Gather) {
         attempt(&gather) { gather in
-            append(try load() + cpus(now) + users(), time, &gather)
-            let uptime = try host.figures().uptime
-            append([(.uint("uptime"), .uint(uptime))], time, &gather)
-            append([(.string("uptime_format"), .string(Uptime.format(uptime)))], time, &gather)
+            let load = try load()
+            let counts = try currentCPUCounts(now)
+            append(cells(load) + cells(counts) + users() + perCore(load, counts), time, &gather)
+            let figures = try host.figures()
+            append(uptime(figures), time, &gather)
+            append(cells(SystemFields.uptimeFormat, [.string(Uptime.format(figures.uptime))]), time, &gather)
         }
     }
 
@@ -99,9 +113,9 @@ public actor SystemCollector: Collector {
 
     private func append(_ cells: [Cell], _ time: Timestamp, _ gather: inout Gather) {
         guard !cells.isEmpty else { return }
-        let fields = cells.map(\.field)
-        let schema = schemas[fields] ?? Schema(fields)
-        schemas[fields] = schema
+        let names = cells.map(\.field.name)
+        let schema = schemas[names] ?? Schema(declared: cells.map(\.field))
+        schemas[names] = schema
         gather.samples.append(series, schema, at: time)
         for cell in cells {
             switch cell.value {
@@ -113,9 +127,13 @@ public actor SystemCollector: Collector {
         }
     }
 
+    private func cells(_ fields: [MetricSpec.Field], _ values: [Value]) -> [Cell] { Array(zip(fields, values)) }
+
     // MARK: Load, users
 
-    private func load() throws -> [Cell] {
+    private func uptime(_ figures: SystemFigures) -> [Cell] { cells(SystemFields.uptime, [.uint(figures.uptime)]) }
+
+    private func load() throws -> ProcLoadavg {
         var load: ProcLoadavg?
         do {
             try host.read(loadFile, into: &buffer)
@@ -124,28 +142,31 @@ public actor SystemCollector: Collector {
             load = try host.figures().load
         }
         guard let load else { throw CollectorError("no load average") }
-        return [
-            (.float("load1"), .float(load.load1)), (.float("load5"), .float(load.load5)),
-            (.float("load15"), .float(load.load15)),
-        ]
+        return load
+    }
+
+    private func cells(_ load: ProcLoadavg) -> [Cell] {
+        cells(SystemFields.load, [.float(load.load1), .float(load.load5), .float(load.load15)])
+    }
+
+    private func perCore(_ load: ProcLoadavg, _ counts: CPUCounts) -> [Cell] {
+        guard hasPerCore, counts.logical > 0 else { return [] }
+        return cells(
+            SystemFields.loadPerCore,
+            [load.load1, load.load5, load.load15].map { .float($0 / Double(counts.logical)) })
     }
 
     /// Nothing where there is no utmp: Debian 13, many containers.
     private func users() -> [Cell] {
         do throws(HostError) { try host.read(utmpFile, into: &buffer) } catch { return [] }
         let users = Utmp.users(buffer)
-        return [
-            (.int("n_users"), .int(Int64(users.sessions))), (.int("n_unique_users"), .int(Int64(users.distinct))),
-        ]
+        return cells(SystemFields.users, [.int(Int64(users.sessions)), .int(Int64(users.distinct))])
     }
 
     // MARK: CPUs
 
-    private func cpus(_ now: Instant) throws -> [Cell] {
-        let counts = try currentCPUCounts(now)
-        return [
-            (.int("n_cpus"), .int(Int64(counts.logical))), (.int("n_physical_cpus"), .int(Int64(counts.physical))),
-        ]
+    private func cells(_ counts: CPUCounts) -> [Cell] {
+        cells(SystemFields.cpus, [.int(Int64(counts.logical)), .int(Int64(counts.physical))])
     }
 
     private func currentCPUCounts(_ now: Instant) throws -> CPUCounts {
@@ -204,38 +225,24 @@ public actor SystemCollector: Collector {
             // Without the file the platform stays empty; kernel and machine are known all the same.
         }
         let kernel = host.kernel
-        let cells: [Cell] = [
-            ("os", "linux"), ("arch", kernel.machine), ("platform", release.platform),
-            ("platform_family", release.family), ("platform_version", release.version),
-            ("kernel_version", kernel.release),
-        ].map { (.string($0.0), .string($0.1)) }
+        let texts = [
+            "linux", kernel.machine, release.platform, release.family, release.version, kernel.release,
+        ]
+        let cells = cells(SystemFields.os, texts.map { .string($0) })
         osCells = Remembered(cells: cells, until: now + osAge)
         return cells
     }
 
-    /// Field and file of /sys/class/dmi/id.
-    private static let dmiFiles = [
-        ("bios_vendor", "bios_vendor"), ("bios_version", "bios_version"), ("bios_date", "bios_date"),
-        ("board_vendor", "board_vendor"), ("board_product", "board_name"), ("board_version", "board_version"),
-        ("board_serial", "board_serial"), ("board_asset_tag", "board_asset_tag"),
-        ("chassis_vendor", "chassis_vendor"), ("chassis_type_code", "chassis_type"),
-        ("chassis_version", "chassis_version"), ("chassis_serial", "chassis_serial"),
-        ("chassis_asset_tag", "chassis_asset_tag"), ("product_vendor", "sys_vendor"),
-        ("product_name", "product_name"), ("product_family", "product_family"),
-        ("product_version", "product_version"), ("product_serial", "product_serial"),
-        ("product_sku", "product_sku"), ("product_uuid", "product_uuid"),
-    ]
-
     private func dmi(_ now: Instant) -> [Cell] {
         if let dmiCells, now < dmiCells.until { return dmiCells.cells }
-        var cells: [Cell] = []
-        for (field, file) in SystemCollector.dmiFiles {
+        var texts: [String] = []
+        var chassis = ""
+        for (field, file) in SystemFields.dmiFiles {
             let value = host.text(.sys, "class/dmi/id/\(file)") ?? "unknown"
-            cells.append((.string(field), .string(value)))
-            if field == "chassis_type_code" {
-                cells.append((.string("chassis_type"), .string(ChassisType.name(value))))
-            }
+            texts.append(value)
+            if field == "chassis_type_code" { chassis = ChassisType.name(value) }
         }
+        let cells = cells(SystemFields.dmi, (texts + [chassis]).map { .string($0) })
         dmiCells = Remembered(cells: cells, until: now + dmiAge)
         return cells
     }

@@ -19,14 +19,38 @@ public struct MetricSpec: Sendable, Hashable {
     }
 
     public var measurement: String
-    /// Tags of the points, besides those of the configuration.
+    /// Tags of the points, besides those of the configuration; some need not be on every point.
     public var tags: [String]
     public var fields: [Field]
+    /// One sentence on what the tables do not say; empty when there is nothing.
+    public var note: String
 
-    public init(_ measurement: String, tags: [String] = [], fields: [Field]) {
+    public init(_ measurement: String, tags: [String] = [], fields: [Field], note: String = "") {
         self.measurement = measurement
         self.tags = tags
         self.fields = fields
+        self.note = note
+    }
+}
+
+extension MetricSpec.Field {
+    public static func int(_ name: String, _ unit: MetricUnit, _ source: String) -> Self {
+        Self(name, .int, unit, source)
+    }
+    public static func uint(_ name: String, _ unit: MetricUnit, _ source: String) -> Self {
+        Self(name, .uint, unit, source)
+    }
+    public static func float(_ name: String, _ unit: MetricUnit, _ source: String) -> Self {
+        Self(name, .float, unit, source)
+    }
+    public static func bool(_ name: String, _ source: String) -> Self { Self(name, .bool, .none, source) }
+    public static func string(_ name: String, _ source: String) -> Self { Self(name, .string, .none, source) }
+}
+
+extension Schema {
+    /// The columns that a declaration lists, in its order: so both are written once.
+    public convenience init(declared fields: [MetricSpec.Field]) {
+        self.init(fields.map { Field($0.name, $0.kind) })
     }
 }
 
@@ -35,6 +59,8 @@ public enum MetricUnit: String, Sendable, Hashable, CaseIterable {
     case bytes, seconds, milliseconds, microseconds, nanoseconds, percent, celsius, hertz, megahertz, watts, pages
     case bytesPerSecond = "bytes/s"
     case bitsPerSecond = "bits/s"
+    case kibibytesPerSecond = "KiB/s"
+    case megabitsPerSecond = "Mbit/s"
     case perSecond = "1/s"
     /// A plain number of things.
     case count

@@ -32,6 +32,11 @@ public struct DiskCounters: Sendable, Hashable {
             utilisation: elapsed > 0 ? 100 * busy / Double(elapsed) : .nan)
     }
 
+    /// The counters that only grow, in the order that `DiskFlow` expects.
+    public var growing: InlineArray<8, UInt64> {
+        [reads, writes, sectorsRead, sectorsWritten, readTime, writeTime, ioTime, weightedIOTime]
+    }
+
     fileprivate var isZero: Bool {
         reads | mergedReads | sectorsRead | readTime | writes | mergedWrites | sectorsWritten | writeTime | inProgress
             | ioTime | weightedIOTime == 0
@@ -46,6 +51,53 @@ public struct DiskRates: Sendable, Hashable {
     public var serviceTime: Double
     /// Units: percent of the time; may exceed 100.
     public var utilisation: Double
+}
+
+/// What went through a device, and how long it waited, over a time: the figures of the platform's own agent.
+public struct DiskFlow: Sendable, Hashable {
+    public var readsPerSecond: Double
+    public var writesPerSecond: Double
+    public var bytesReadPerSecond: Double
+    public var bytesWrittenPerSecond: Double
+    /// Units: ms a request, waiting and being served; 0 without requests.
+    public var readWait: Double
+    public var writeWait: Double
+    public var wait: Double
+    /// Units: percent of the time; may exceed 100.
+    public var utilisation: Double
+    /// Requests that were waiting or being served, on average.
+    public var queue: Double
+
+    /// Of the growth of `DiskCounters.growing`.
+    public init(_ growth: CounterGrowth<8>) {
+        let counts = growth.counts
+        let milliseconds = growth.seconds * 1_000
+        func perRequest(_ time: Double, _ requests: Double) -> Double { requests > 0 ? time / requests : 0 }
+        readsPerSecond = growth.perSecond(0)
+        writesPerSecond = growth.perSecond(1)
+        bytesReadPerSecond = growth.perSecond(2) * 512
+        bytesWrittenPerSecond = growth.perSecond(3) * 512
+        readWait = perRequest(Double(counts[4]), Double(counts[0]))
+        writeWait = perRequest(Double(counts[5]), Double(counts[1]))
+        wait = perRequest(Double(counts[4]) + Double(counts[5]), Double(counts[0]) + Double(counts[1]))
+        utilisation = 100 * Double(counts[6]) / milliseconds
+        queue = Double(counts[7]) / milliseconds
+    }
+
+    private init(all value: Double) {
+        readsPerSecond = value
+        writesPerSecond = value
+        bytesReadPerSecond = value
+        bytesWrittenPerSecond = value
+        readWait = value
+        writeWait = value
+        wait = value
+        utilisation = value
+        queue = value
+    }
+
+    /// No number in any, which leaves the fields out of a line.
+    public static let unknown = DiskFlow(all: .nan)
 }
 
 /// `/proc/diskstats`.

@@ -20,6 +20,9 @@ public struct ProcMeminfo: Sendable, Hashable {
             "SReclaimable", "SUnreclaim", "PageTables", "WritebackTmp", "CommitLimit", "Committed_AS", "VmallocTotal",
             "VmallocUsed", "VmallocChunk", "Percpu", "HugePages_Total", "HugePages_Free", "Hugepagesize",
         ].map { Array($0.utf8) }
+
+        /// The name in the file.
+        public var spelling: String { String(decoding: Key.spellings[rawValue], as: UTF8.self) }
     }
 
     private var values = [UInt64](repeating: 0, count: Key.allCases.count)

@@ -10,6 +10,11 @@ public struct InterfaceCounters: Sendable, Hashable {
     public var packetsSent: UInt64 = 0
     public var errorsOut: UInt64 = 0
     public var dropsOut: UInt64 = 0
+
+    /// The counters in the order of the file: those of receiving, then those of sending.
+    public var growing: InlineArray<8, UInt64> {
+        [bytesReceived, packetsReceived, errorsIn, dropsIn, bytesSent, packetsSent, errorsOut, dropsOut]
+    }
 }
 
 /// `/proc/net/dev`.

@@ -32,19 +32,35 @@ public struct ProcVmstat: Sendable {
 
     /// Pages swapped in and out since boot. What is missing or no number reads 0: kernels without swap have neither.
     public static func swapPages(_ bytes: [UInt8]) -> (in: UInt64, out: UInt64) {
+        let pages = pair(bytes, "pswp")
+        return (pages.in ?? 0, pages.out ?? 0)
+    }
+
+    /// What was read from and written to block devices since boot; nil when the file does not say.
+    /// Units: KiB.
+    public static func pagedKibibytes(_ bytes: [UInt8]) -> (in: UInt64, out: UInt64)? {
+        let paged = pair(bytes, "pgpg")
+        guard let pagedIn = paged.in, let pagedOut = paged.out else { return nil }
+        return (pagedIn, pagedOut)
+    }
+
+    /// The two counters `PREFIXin` and `PREFIXout`, which stand in this order.
+    private static func pair(_ bytes: [UInt8], _ prefix: StaticString) -> (in: UInt64?, out: UInt64?) {
         var cursor = ByteCursor(bytes)
-        var pages: (in: UInt64, out: UInt64) = (0, 0)
+        var found: (in: UInt64?, out: UInt64?) = (nil, nil)
+        let length = prefix.utf8CodeUnitCount
         while cursor.nextLine() {
-            guard cursor.hasPrefix(cursor.rest, "pswp"), let name = cursor.word() else { continue }
-            if cursor.equals(name, inName) { pages.in = cursor.unsigned() ?? 0 }
-            if cursor.equals(name, outName) {
-                pages.out = cursor.unsigned() ?? 0
+            guard cursor.hasPrefix(cursor.rest, prefix), let name = cursor.word() else { continue }
+            let rest = (name.lowerBound + length)..<name.upperBound
+            if cursor.equals(rest, inName) { found.in = cursor.unsigned() }
+            if cursor.equals(rest, outName) {
+                found.out = cursor.unsigned()
                 break
             }
         }
-        return pages
+        return found
     }
 
-    private static let inName = Array("pswpin".utf8)
-    private static let outName = Array("pswpout".utf8)
+    private static let inName = Array("in".utf8)
+    private static let outName = Array("out".utf8)
 }

@@ -8,7 +8,7 @@ struct DiskCollectorTests {
         blockSize: 10, blocks: 100, freeBlocks: 40, availableBlocks: 20, inodes: 10, freeInodes: 4)
 
     private func bench(_ table: String, _ options: [String: OptionValue] = [:]) throws -> Bench {
-        let bench = try Bench("disk", options)
+        let bench = try Bench("disk", options.merging(["rates": .bool(false)]) { set, _ in set })
         bench.host.file("proc/1/mountinfo", table)
         bench.host.change { world in
             for path in ["/", "/a", "/b", "/nfs"] { world.usage[path] = DiskCollectorTests.usage }

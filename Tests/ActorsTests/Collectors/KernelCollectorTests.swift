@@ -4,9 +4,11 @@ import Testing
 
 @Suite("KernelCollector")
 struct KernelCollectorTests {
+    private let plain: [String: OptionValue] = ["rates": .bool(false)]
+
     @Test("a point has the keywords that are there, and follows when they change")
     func keywords() async throws {
-        var bench = try Bench("kernel")
+        var bench = try Bench("kernel", plain)
         bench.host.file("proc/stat", "ctxt 1\nbtime 2\n")
         bench.host.file("proc/sys/kernel/random/entropy_avail", "1024\n")
         #expect(await bench.gather().lines == ["kernel boot_time=2i,context_switches=1i,entropy_avail=1024i"])
@@ -17,7 +19,7 @@ struct KernelCollectorTests {
 
     @Test("without the entropy file there is one error and no point")
     func noEntropy() async throws {
-        var bench = try Bench("kernel")
+        var bench = try Bench("kernel", plain)
         bench.host.file("proc/stat", "ctxt 1\n")
         let (lines, errors) = await bench.gather()
         #expect(lines.isEmpty && errors.count == 1)
@@ -27,7 +29,7 @@ struct KernelCollectorTests {
     func settledEntropy() async throws {
         let entropy = "proc/sys/kernel/random/entropy_avail"
         for (value, reads) in [("256", 2), ("255", 8)] {
-            var bench = try Bench("kernel")
+            var bench = try Bench("kernel", plain)
             bench.host.file("proc/stat", "ctxt 1\n")
             bench.host.file(entropy, value)
             for _ in 0..<8 {

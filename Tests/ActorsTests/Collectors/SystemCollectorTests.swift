@@ -5,7 +5,7 @@ import Testing
 @Suite("SystemCollector")
 struct SystemCollectorTests {
     private func bench(_ include: [String]) throws -> Bench {
-        let bench = try Bench("system", ["include": .strings(include)])
+        let bench = try Bench("system", ["include": .strings(include), "rates": .bool(false)])
         bench.host.file("proc/loadavg", "1.00 2.00 3.00 1/2 3\n")
         bench.host.file("proc/cpuinfo", "processor: 0\nphysical id: 0\ncpu cores: 1\n\nprocessor: 1\n\n")
         bench.host.change { $0.figures = SystemFigures(uptime: 86_400, load: nil, swapTotal: 0, swapFree: 0) }
