@@ -24,6 +24,7 @@
 #include <pthread.h>
 extern int pthread_setname_np(pthread_t thread, const char *name);
 extern int pipe2(int pipefd[2], int flags);
+extern int dup3(int oldfd, int newfd, int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern int fallocate(int fd, int mode, off_t offset, off_t len);
 

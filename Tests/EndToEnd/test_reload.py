@@ -55,6 +55,18 @@ class Reload(EndToEnd):
         self.assertEqual(gaps, [], "usage has a gap: the cpu collector lost its previous reading")
         self.assert_exact(agent.balance())
 
+    def test_a_log_file_that_was_rotated_is_opened_anew(self):
+        server = self.server()
+        log = os.path.join(self.folder(), "agent.log")
+        agent = self.agent(url=server.url, host_proc=self.proc(1), agent={"logfile": log})
+        os.rename(log, log + ".1")
+        self.assertEqual(agent.run("reload").returncode, 0)
+        wait_until(lambda: os.path.exists(log), 10, "a new log file")
+        self.assertEqual(os.stat(log).st_mode & 0o777, 0o600)
+        with open(log + ".1") as old, open(log) as new:
+            self.assertIn("running", old.read())
+            self.assertIn("reloaded", new.read())
+
     def test_a_bad_file_changes_nothing_and_shows(self):
         server = self.server()
         agent = self.agent(url=server.url, host_proc=self.proc(5))

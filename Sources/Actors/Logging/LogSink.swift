@@ -30,6 +30,8 @@ public final class LogSink: Sendable {
 
     private struct State {
         var descriptor: Int32 = 2
+        /// The file behind the descriptor; nil for standard error.
+        var path: String?
         var level = Logger.Level.info
         var format = LogFormat.text
         var toJournal = false
@@ -53,7 +55,7 @@ public final class LogSink: Sendable {
     public func configure(_ agent: AgentConfig, reopen: Bool) -> Bool {
         var descriptor: Int32?
         if reopen && !agent.logFile.isEmpty {
-            let opened = godwit_open(agent.logFile, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+            let opened = LogSink.open(agent.logFile)
             guard opened >= 0 else { return false }
             descriptor = opened
         }
@@ -62,9 +64,27 @@ public final class LogSink: Sendable {
             state.format = agent.logsJSON ? .structured : .text
             guard let descriptor else { return }
             state.descriptor = descriptor
+            state.path = agent.logFile
             state.toJournal = false
         }
         return true
+    }
+
+    /// Opens the log file anew, for a rotation that has renamed it; false when that fails, with `errno`: then the lines
+    /// go on into the old one.
+    public func reopen() -> Bool {
+        state.withLock { state in
+            guard let path = state.path else { return true }
+            let opened = LogSink.open(path)
+            guard opened >= 0 else { return false }
+            defer { close(opened) }
+            // In place, since a line may be on its way to the descriptor.
+            return dup3(opened, state.descriptor, O_CLOEXEC) >= 0
+        }
+    }
+
+    private static func open(_ path: String) -> Int32 {
+        godwit_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     }
 
     /// A live page has the terminal: only what cannot wait is written, when that is where the log goes.

@@ -1,10 +1,15 @@
 import Actors
+import Glibc
 import Pipeline
 
 /// How a new configuration becomes the running one: checked first, then applied as a difference. What did not change
 /// keeps running with its counters, schedule, sessions and backlog.
 extension Daemon {
     func apply() async -> ReloadVerdict {
+        // Also for a file that is refused: logrotate has renamed the log and waits for nothing else.
+        if !wiring.log.reopen() {
+            logger.error("cannot reopen the log file", metadata: ["reason": "\(String(cString: strerror(errno)))"])
+        }
         let report = options.load()
         let now = wiring.loops.main.wall
         guard !isStopping else {

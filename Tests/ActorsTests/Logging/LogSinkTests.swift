@@ -39,6 +39,28 @@ struct LogSinkTests {
         #expect(value["n"]?.string == "1")
     }
 
+    @Test("a file that was renamed is left for a new one of its name")
+    func reopened() {
+        let place = TemporaryDirectory()
+        let path = place.path + "/log"
+        let sink = LogSink(journal: false)
+        #expect(sink.reopen(), "without a file there is nothing to do")
+        #expect(
+            sink.configure(
+                AgentConfig(OptionValues(SectionSpecs.agent, set: ["logfile": .string(path)])), reopen: true))
+        sink.logger("a").error("before")
+        #expect(rename(path, path + ".1") == 0)
+        #expect(sink.reopen())
+        sink.logger("a").error("after")
+        #expect(String(decoding: SmallFile.read(path + ".1", limit: 4_096), as: UTF8.self).hasSuffix("a: before\n"))
+        #expect(String(decoding: SmallFile.read(path, limit: 4_096), as: UTF8.self).hasSuffix("a: after\n"))
+        #expect(rename(place.path, place.path + ".gone") == 0)
+        #expect(!sink.reopen(), "its folder is gone")
+        sink.logger("a").error("still")
+        #expect(rename(place.path + ".gone", place.path) == 0)
+        #expect(String(decoding: SmallFile.read(path, limit: 4_096), as: UTF8.self).hasSuffix("a: still\n"))
+    }
+
     @Test("a hostile name cannot forge a line")
     func hostile() {
         let lines = lines { $0.logger("input").error("mount /a\n<3>forged: line", metadata: ["m": "x\ny"]) }
