@@ -167,7 +167,7 @@ class Asking(EndToEnd):
             return subprocess.run([agents.BINARY, *words], capture_output=True, timeout=20).returncode
         self.assertEqual(code("no-such-command"), 64)
         self.assertEqual(code("status", "--no-such-option"), 64)
-        for command in ("run", "once", "check", "status", "top", "tap", "reload", "spill"):
+        for command in ("run", "once", "check", "status", "top", "tap", "reload", "spill", "metrics"):
             self.assertEqual(code(command, "--help"), 0, command)
         self.assertEqual(code("--version"), 0)
 

@@ -62,6 +62,9 @@ RATES = {
     "kernel": {"ctxs_rate": (("context_switches",), 1), "intr_rate": (("interrupts",), 1),
                "proc_rate": (("processes_forked",), 1)},
 }
+#: Rates of counters that the line does not hold: where they are in the sample.
+FOREIGN = {("kernel", "pagein_rate"): (kernel.key("kernel_vmstat"), "pgpgin"),
+           ("kernel", "pageout_rate"): (kernel.key("kernel_vmstat"), "pgpgout")}
 #: Growth of the first over growth of the second: (numerators, denominators, factor).
 QUOTIENTS = {
     "diskio": {"io_await": (("read_time", "write_time"), ("reads", "writes"), 1),
@@ -122,6 +125,12 @@ class Sampler(threading.Thread):
         if not values:
             return None
         return values[0][0], min(value for _, value in values), max(value for _, value in values)
+
+    def between(self, series, name, now):
+        """(least, greatest) that a counter may have been at the moment `now`."""
+        values = [(before, after, read[series][name][1]) for before, after, read in self.samples]
+        return (max((value for _, after, value in values if after <= now), default=values[0][2]),
+                min((value for before, _, value in values if before >= now + SECOND // 10), default=values[-1][2]))
 
     def growth(self, series, names, now, last):
         """Bounds of how much the sum of fields grew between the agent's two readings, the second of which saw `last`
@@ -235,6 +244,13 @@ class Once(EndToEnd):
             return None if (kind, value) == ("integer", right) else "! %s, not %s" % (value, right)
         if (measurement, name) in (("internal_memstats", "alloc_bytes"), ("internal_memstats", "heap_idle_bytes")):
             return None if kind == "integer" and 0 < value < 1 << 30 else "! %s %s" % (kind, value)
+        if (measurement, name) in FOREIGN:
+            there, counter = FOREIGN[measurement, name]
+            starts = [read[there][counter][1] for _, after, read in sampler.samples
+                      if after <= now - PAUSE * SECOND + 20_000_000]
+            least, most = sampler.between(there, counter, now)
+            low, high = (least - max(starts)) / ((now - sampler.samples[0][0]) / SECOND), (most - min(starts)) / PAUSE
+            return None if low - 1e-6 <= value <= high * (1 + 1e-6) else "%s not in %s to %s" % (value, low, high)
         if measurement == "net" and name in ("if_in_percent", "if_out_percent"):
             speed = values["speed"]
             right = values["bps_recv" if name == "if_in_percent" else "bps_sent"] / (speed * 1e6) * 100

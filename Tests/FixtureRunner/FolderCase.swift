@@ -32,6 +32,8 @@ struct FolderCase {
         var clock = Instant(nanoseconds: 1_000_000_000_000)
         var wall = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
         var instance: Result<any Collector, CaseError>?
+        // The same with the fields that stock Telegraf does not have: only its declaration is looked at.
+        var whole: (any Collector)?
         for (index, step) in (description["steps"]?.array ?? []).enumerated() {
             // Longer than anything is remembered that the case did not set itself.
             let elapsed = step["mock"]?["elapsed_ms"]?.int64.map { Duration.milliseconds($0) } ?? .seconds(120)
@@ -39,7 +41,13 @@ struct FolderCase {
             wall = wall + elapsed
             host.enter(world(step))
             if step["config"] != nil || instance == nil {
-                instance = make(input, step["config"] ?? description["config"] ?? .object([]), host)
+                let config = step["config"] ?? description["config"] ?? .object([])
+                instance = make(input, config, host)
+                whole = wholeInstance(input, config, host)
+            }
+            if let gather = await whole?.gather(at: wall, now: clock, deadline: clock + .seconds(10)) {
+                differences += MetricSpec.undeclared(in: gather.samples, input.spec.metrics)
+                    .map { "step \(index): not declared: \($0)" }
             }
             let gather: Gather
             switch instance {
@@ -66,6 +74,18 @@ struct FolderCase {
         } catch {
             return .failure(CaseError("\(error)"))
         }
+    }
+
+    private func wholeInstance(
+        _ input: InputPlugin, _ config: JSONValue, _ host: FixtureHost
+    ) -> (any Collector)? {
+        var members = config.members ?? []
+        if input.spec.options.contains(where: { $0.name == "rates" }) {
+            members.removeAll { $0.key == "rates" }
+            members.append(JSONMember("rates", .bool(true)))
+        }
+        guard case .success(let collector) = make(input, .object(members), host) else { return nil }
+        return collector
     }
 
     private func world(_ step: JSONValue) -> FixtureHost.Step {

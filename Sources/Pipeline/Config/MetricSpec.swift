@@ -33,6 +33,41 @@ public struct MetricSpec: Sendable, Hashable {
     }
 }
 
+extension MetricSpec {
+    /// Whether `text` is `name`, or matches it where it is a pattern.
+    static func matches(_ name: String, _ text: String) -> Bool {
+        guard name.utf8.contains(UInt8(ascii: "*")) else { return name == text }
+        do throws(Glob.PatternError) { return try Glob(name).matches(text) } catch { return false }
+    }
+
+    /// What of the points none of `metrics` declares, for people, each once: a measurement, or a tag or a field with its
+    /// kind of one that is declared. `freeTags`: those that the configuration of the input names.
+    public static func undeclared(
+        in samples: SampleSet, _ metrics: [MetricSpec], freeTags: Set<String> = []
+    ) -> [String] {
+        var found: [String] = []
+        func add(_ text: String) { if !found.contains(text) { found.append(text) } }
+        for row in samples.rows {
+            let name = row.series.measurement
+            let declared = metrics.filter { matches($0.measurement, name) }
+            if declared.isEmpty { add("measurement \(name)") }
+            guard !declared.isEmpty else { continue }
+            for tag in row.series.tags where !freeTags.contains(tag.key) {
+                if !declared.contains(where: { $0.tags.contains { matches($0, tag.key) } }) {
+                    add("tag \(tag.key) of \(name)")
+                }
+            }
+            for field in row.schema.fields {
+                let isDeclared = declared.contains {
+                    $0.fields.contains { $0.kind == field.kind && matches($0.name, field.key) }
+                }
+                if !isDeclared { add("field \(field.key) (\(field.kind.name)) of \(name)") }
+            }
+        }
+        return found
+    }
+}
+
 extension MetricSpec.Field {
     public static func int(_ name: String, _ unit: MetricUnit, _ source: String) -> Self {
         Self(name, .int, unit, source)
