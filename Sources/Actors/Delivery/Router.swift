@@ -67,8 +67,17 @@ public actor Router {
         }
     }
 
-    /// Probes the routes that are preferred to the active one, until cancelled.
+    /// What the transports do by themselves, and the probes of routes, until cancelled.
     public func run() async throws {
+        let transports = order.ids.compactMap { states[$0]?.transport }
+        try await withThrowingDiscardingTaskGroup { group in
+            for transport in transports { group.addTask { try await transport.run() } }
+            group.addTask { try await self.watchRoutes() }
+        }
+    }
+
+    /// Probes the routes that are preferred to the active one.
+    private func watchRoutes() async throws {
         while true {
             let interval = RouteOrder<String>.probeInterval
             try await clock.sleep(for: order.ids.count > 1 ? interval : .seconds(3600))

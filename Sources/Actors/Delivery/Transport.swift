@@ -9,6 +9,13 @@ public protocol Transport: Sendable {
     func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome
     /// A cheap question whether the road is passable.
     func probe(deadline: Instant) async -> ProbeOutcome
+    /// What the transport does by itself while its output lives, such as serving; returns at once where that is
+    /// nothing. Ends on cancellation.
+    func run() async throws
+}
+
+extension Transport {
+    public func run() async throws {}
 }
 
 /// A way to a destination: what carries over it, and its name.

@@ -22,13 +22,28 @@ struct HTTPConnection: Sendable {
     let peer: PeerRight
     let router: HTTPRouter
 
+    /// Puts guard and codec on a connection that has just been accepted, on its event loop; nil for one that is turned
+    /// away with the status `refusal`.
+    static func make(
+        on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter
+    ) throws -> HTTPConnection? {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal), name: ConnectionGuard.name)
+        guard refusal == nil else { return nil }
+        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+        let wire = try Wire(wrappingChannelSynchronously: channel)
+        return HTTPConnection(wire: wire, peer: peer, router: router)
+    }
+
     /// Returns when the connection has ended, for whatever reason: none of them concerns anybody else.
     func serve() async {
         try? await wire.executeThenClose { inbound, outbound in
             var parts = inbound.makeAsyncIterator()
             while let (head, body) = try await nextRequest(&parts) {
                 try await tell(.requestRead)
-                let request = ServedRequest(method: head.method.rawValue, target: head.uri, body: body, peer: peer)
+                let request = ServedRequest(
+                    method: head.method.rawValue, target: head.uri,
+                    headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer)
                 let reply = await router.reply(to: request)
                 let mayFollow = try await write(reply, to: head, outbound)
                 try await tell(.replyWritten)

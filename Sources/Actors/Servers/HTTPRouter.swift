@@ -7,11 +7,17 @@ public struct ServedRequest: Sendable {
     public var path: String
     /// Percent-decoded; the last value of a repeated name.
     public var query: [String: String]
+    /// As they came, repeated ones too.
+    public var headers: [(name: String, value: String)]
     public var body: [UInt8]
     public var peer: PeerRight
 
-    public init(method: String, target: String, body: [UInt8] = [], peer: PeerRight) {
+    public init(
+        method: String, target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
+        peer: PeerRight
+    ) {
         self.method = method
+        self.headers = headers
         self.body = body
         self.peer = peer
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -23,6 +29,9 @@ public struct ServedRequest: Sendable {
             query[name] = sides.count > 1 ? Self.decoded(sides[1], plusIsSpace: true) : ""
         }
     }
+
+    /// The first header of that name; `name` is in lower case.
+    public func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
 
     /// Percent-decodes; a `%` that is not followed by two hex digits stays as it is.
     static func decoded(_ text: Substring, plusIsSpace: Bool) -> String {

@@ -4,7 +4,6 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Pipeline
-import Synchronization
 
 /// An HTTP/1.1 server on a unix socket.
 ///
@@ -73,28 +72,6 @@ public struct UnixSocketServer: Sendable {
         } else {
             channel.closeFuture.whenComplete { _ in clients.leave() }
         }
-        try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal), name: ConnectionGuard.name)
-        guard refusal == nil else { return nil }
-        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
-        let wire = try HTTPConnection.Wire(wrappingChannelSynchronously: channel)
-        return HTTPConnection(wire: wire, peer: right, router: router)
+        return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: right, router)
     }
-}
-
-/// How many connections are open.
-private final class ClientCount: Sendable {
-    private let limit: Int
-    private let open = Mutex(0)
-
-    init(limit: Int) { self.limit = limit }
-
-    func enter() -> Bool {
-        open.withLock { open in
-            guard open < limit else { return false }
-            open += 1
-            return true
-        }
-    }
-
-    func leave() { open.withLock { $0 -= 1 } }
 }

@@ -46,6 +46,32 @@ extension InfluxDBSettings {
     }
 }
 
+extension ExpositionSettings {
+    /// `[[outputs.prometheus_client]]`, which the decoder has checked.
+    init(_ options: OptionValues) {
+        guard let listen = ListenAddress(options.string("listen")) else {
+            preconditionFailure("BUG: the address to listen on was not checked")
+        }
+        self.init(listen: listen)
+        path = options.string("path")
+        table.version = options.integer("metric_version") == 1 ? .first : .second
+        table.stringsAreLabels = options.bool("string_as_label")
+        table.writesTimes = options.bool("export_timestamp")
+        table.expiration = options.duration("expiration_interval")
+        table.seriesLimit = Int(clamping: options.integer("max_series"))
+        let types = options.listTable("prometheus_metric_types")
+        table.counters = (try? PatternList(types["counter"] ?? [])) ?? .none
+        table.gauges = (try? PatternList(types["gauge"] ?? [])) ?? .none
+        showsProcess = !options.strings("collectors_exclude").contains("process")
+        username = options.string("basic_username")
+        password = SecretSource(options, "basic_password")
+        allowed = options.strings("ip_range").compactMap(AddressRange.init)
+        headers = options.table("http_headers")
+        limits.requestTime = options.duration("read_timeout")
+        limits.stallTime = options.duration("write_timeout")
+    }
+}
+
 extension SecretSource {
     /// The secret `name`, from the file that `name_file` says or from the configuration itself.
     init(_ options: OptionValues, _ name: String) {

@@ -189,6 +189,10 @@ struct Wiring: Sendable {
         case "file":
             FileTransport(
                 settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.disk)
+        case "prometheus_client":
+            ExpositionTransport(
+                settings: ExpositionSettings(output.options), loop: loops.main,
+                log: log.logger("output", level: output.logLevel))
         default:
             InfluxDBTransport(
                 settings: InfluxDBSettings(output, route, version: Version.current), client: http, clock: loops.disk)

@@ -40,6 +40,7 @@ extension ConfigDecodingRun {
         warnAboutNumbers(instance)
         let routes = hasServer ? routes(instance, options, own.origins) : []
         if hasServer { checkServer(instance, options, own.origins) }
+        if options.has("listen") { checkListener(instance, options, own.origins) }
         outputs.append(
             OutputConfig(
                 id: identify(instance, values, group: "outputs"), plugin: spec.name,

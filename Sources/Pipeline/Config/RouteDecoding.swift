@@ -47,6 +47,13 @@ extension ConfigDecodingRun {
         return url
     }
 
+    func hasBrokenHeaders(_ options: OptionValues) -> Bool {
+        options.table("http_headers").contains { key, value in
+            key.isEmpty || (key + value).utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }
+                || key.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: ":") }
+        }
+    }
+
     /// Options that are right by themselves and wrong together, and URLs.
     mutating func checkServer(_ instance: Instance, _ options: OptionValues, _ places: [String: ConfigOrigin]) {
         func complain(_ name: String, _ message: String) {
@@ -74,12 +81,9 @@ extension ConfigDecodingRun {
         if options.string("tls_cert").isEmpty != options.string("tls_key").isEmpty {
             complain("tls_cert", "tls_cert and tls_key need each other")
         }
-        let headers = options.table("http_headers")
-        let isBroken = headers.contains { key, value in
-            key.isEmpty || (key + value).utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }
-                || key.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: ":") }
+        if hasBrokenHeaders(options) {
+            complain("http_headers", "a header has no line breaks, and its name no blank and no colon")
         }
-        if isBroken { complain("http_headers", "a header has no line breaks, and its name no blank and no colon") }
         if options.string("user_agent").utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
             complain("user_agent", "control characters are not allowed")
         }

@@ -3,7 +3,7 @@
 /// Shape: for each family `# HELP name text`, `# TYPE name kind`, then `name{label="value"} 1` lines, each with LF.
 /// Source: Prometheus, "Exposition formats".
 public struct PrometheusText: Sendable {
-    public enum Kind: String, Sendable { case counter, gauge }
+    public enum Kind: String, Sendable { case counter, gauge, untyped }
 
     public private(set) var bytes: [UInt8] = []
     private var family = ""
@@ -23,6 +23,15 @@ public struct PrometheusText: Sendable {
 
     /// The same for a counter, exact beyond 2^53.
     public mutating func sample(_ labels: [(String, String)], _ value: UInt64) { sample(labels, text: String(value)) }
+
+    /// One sample whose labels are written already, without braces; `value` is a number's text.
+    mutating func sample(rendered labels: String, _ value: String, time: Timestamp?) {
+        append(family)
+        if !labels.isEmpty { append("{\(labels)}") }
+        append(" \(value)")
+        if let time { append(" \(time.nanoseconds / 1_000_000)") }
+        append("\n")
+    }
 
     private mutating func sample(_ labels: [(String, String)], text: String) {
         append(family)

@@ -108,7 +108,8 @@ struct DefaultConfigTests {
                 parts.count == 3 && parts[1] == "="
                 && parts[0].allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }
             let isInput = bare.hasPrefix("[[inputs.") && !bare.hasPrefix("[[inputs.NAME")
-            if bare.hasPrefix("[[outputs.influxdb") || isInput || isEntry { lines.append(bare) }
+            let isOutput = bare.hasPrefix("[[outputs.") && !bare.hasPrefix("[[outputs.NAME")
+            if isOutput || isInput || isEntry { lines.append(bare) }
             // The options of every plugin may stand in any.
             if bare.hasPrefix("[[inputs.NAME") { lines.append("[[inputs.mem]]") }
             if bare.hasPrefix("[[outputs.NAME") { lines.append("[[outputs.file]]") }
@@ -116,7 +117,7 @@ struct DefaultConfigTests {
         let report = ConfigFile.load(
             text: lines.joined(separator: "\n"), decoder: ConfigDecoder(inputs: KnownPlugins.inputs))
         #expect(report.issues == [])
-        #expect(report.config?.outputs.map(\.id) == ["file", "file#2", "influxdb", "influxdb_v2"])
+        #expect(report.config?.outputs.map(\.id) == ["file", "file#2", "influxdb", "influxdb_v2", "prometheus_client"])
     }
 
     @Test("every option has a sentence, and choices and bounds hold its default")

@@ -1,0 +1,183 @@
+import Glibc
+import Logging
+import NIOCore
+import Pipeline
+
+/// What `[[outputs.prometheus_client]]` says about its server.
+public struct ExpositionSettings: Sendable {
+    public var listen: ListenAddress
+    public var path = "/metrics"
+    public var table = ExpositionTable.Settings()
+    /// Adds what the agent costs its host.
+    public var showsProcess = true
+    /// Empty: everybody may ask.
+    public var username = ""
+    public var password = SecretSource.none
+    public var allowed: [AddressRange] = []
+    public var headers: [String: String] = [:]
+    public var limits = ServerLimits(
+        clients: 16, headBytes: 16 * 1_024, bodyBytes: 1_024, requestTime: .seconds(10), stallTime: .seconds(10),
+        streamStallTime: .seconds(10))
+
+    public init(listen: ListenAddress) { self.listen = listen }
+}
+
+/// The newest value of each series on a page that Prometheus fetches.
+///
+/// Owns: the table of values, and the server while `run` runs. Receives: `send` with batches, requests for the page.
+/// Started by: the router. Stops: on cancellation; the table stays until the output goes.
+/// Promise: a batch is acknowledged when its values are on the page. While the port cannot be had nobody can ask, so
+/// batches stay pending; what is older than the expiration by then is acknowledged without being shown.
+public actor ExpositionTransport: Transport {
+    private let settings: ExpositionSettings
+    private let clock: any Clock
+    private let loop: MainLoop
+    private let log: Logger
+    private var table: ExpositionTable
+    private var parser = LineProtocolParser()
+    private var password: SecretReader
+    /// Why the port cannot be had.
+    private var trouble: String?
+    /// Of the last bind; 0 before.
+    public private(set) var port = 0
+
+    public init(settings: ExpositionSettings, loop: MainLoop, log: Logger) {
+        self.settings = settings
+        self.loop = loop
+        clock = loop
+        self.log = log
+        table = ExpositionTable(settings: settings.table)
+        password = SecretReader(settings.password)
+    }
+
+    // MARK: Batches
+
+    public func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome {
+        if let trouble { return .unavailable(reason: trouble) }
+        if table.isHistory(batch.newest, wall: clock.wall) { return .delivered }
+        guard let lines = PayloadCoding.lines(of: batch) else {
+            return .data(reason: "payload cannot be decompressed", isExplained: true)
+        }
+        var issues = LineIssues()
+        let refused = add(lines, &issues)
+        let reasons = [
+            refused > 0 ? "the page holds max_series (\(settings.table.seriesLimit)) series" : nil,
+            issues.named.first?.description,
+        ]
+        guard refused + issues.count > 0 else { return .delivered }
+        return .partial(rejected: refused + issues.count, reason: reasons.compactMap { $0 }.joined(separator: "; "))
+    }
+
+    private func add(_ lines: [UInt8], _ issues: inout LineIssues) -> Int {
+        let (now, wall) = (clock.now, clock.wall)
+        var refused = 0
+        var position = LineProtocolParser.Position()
+        lines.withUnsafeBufferPointer { bytes in
+            var isMore = true
+            while isMore {
+                var samples = SampleSet()
+                isMore = parser.parse(bytes, from: &position, at: wall, into: &samples, &issues)
+                refused += table.add(samples, now: now)
+            }
+        }
+        return refused
+    }
+
+    public func probe(deadline: Instant) async -> ProbeOutcome {
+        trouble.map { .bad(reason: $0) } ?? .good
+    }
+
+    // MARK: The server
+
+    /// Serves the page until cancelled; tries again while the port cannot be had.
+    public func run() async throws {
+        try await withTaskExecutorPreference(loop) {
+            var backoff = Backoff()
+            var random = JitterSource()
+            while true {
+                do {
+                    try await server.run { await self.listening($0) }
+                } catch {
+                    try Task.checkCancellation()
+                    failed(error)
+                }
+                try Task.checkCancellation()
+                try await clock.sleep(for: min(.seconds(5), backoff.next(using: &random)))
+            }
+        }
+    }
+
+    private nonisolated var server: TCPServer {
+        var router = HTTPRouter()
+        router.on("GET", settings.path, for: .read) { await self.page(for: $0) }
+        return TCPServer(
+            address: settings.listen, allowed: settings.allowed, limits: settings.limits, router: router,
+            eventLoop: loop.eventLoop)
+    }
+
+    private func listening(_ port: Int) {
+        self.port = port
+        if trouble != nil { log.notice("listening again", metadata: ["address": "\(settings.listen)"]) }
+        trouble = nil
+    }
+
+    private func failed(_ error: any Error) {
+        let words = (error as? IOError)?.words ?? "\(error)"
+        trouble = "cannot listen on \(settings.listen): \(words)"
+        log.error("cannot listen", metadata: ["address": "\(settings.listen)", "error": "\(words)"])
+    }
+
+    private func page(for request: ServedRequest) -> ServedReply {
+        do throws(SecretError) {
+            guard try isKnown(request) else {
+                var reply = ServedReply.text("unauthorized\n", status: 401)
+                reply.headers = [("WWW-Authenticate", "Basic realm=\"godwit\"")]
+                return reply
+            }
+        } catch {
+            log.error("page refused", metadata: ["error": "\(error)"])
+            return .text("the password of this page cannot be read\n", status: 503)
+        }
+        var text = table.page(now: clock.now)
+        ExpositionTransport.addOwn(to: &text, table, process: settings.showsProcess ? OwnProcess.read() : nil)
+        return ServedReply(
+            status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+            headers: settings.headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, body: .bytes(text.bytes))
+    }
+
+    /// Whether the request carries the configured name and password; true when none is configured.
+    private func isKnown(_ request: ServedRequest) throws(SecretError) -> Bool {
+        guard !settings.username.isEmpty else { return true }
+        let expected = Base64.basicCredentials(user: settings.username, password: try password.current())
+        guard let header = request.header("authorization"), header.lowercased().hasPrefix("basic ") else {
+            return false
+        }
+        let given = Array(header.utf8.dropFirst(6))
+        // As long for a wrong first byte as for a wrong last one.
+        var difference: UInt8 = given.count == expected.count ? 0 : 1
+        for (index, byte) in expected.enumerated() { difference |= byte ^ (index < given.count ? given[index] : 0) }
+        return difference == 0
+    }
+
+    private static func addOwn(to text: inout PrometheusText, _ table: ExpositionTable, process: OwnProcess?) {
+        text.single("godwit_exposition_series", .gauge, "Samples on this page besides these.", Double(table.count))
+        text.single(
+            "godwit_exposition_refused_points_total", .counter, "Points that found no room on this page.",
+            Double(table.refusedPoints))
+        text.single(
+            "godwit_exposition_expired_samples_total", .counter, "Samples that left this page for their age.",
+            Double(table.expiredSamples))
+        guard let process else { return }
+        text.single("process_cpu_seconds_total", .counter, "CPU time of the agent.", process.cpuSeconds)
+        text.single(
+            "process_resident_memory_bytes", .gauge, "Resident memory of the agent.", Double(process.residentBytes))
+        text.single("process_open_fds", .gauge, "Open descriptors of the agent.", Double(process.openDescriptors))
+    }
+}
+
+extension IOError {
+    /// The kernel's words alone.
+    var words: String { String(cString: strerror(errnoCode)) }
+    /// Whether the machine lacks this kind of address.
+    var isAddressFamily: Bool { errnoCode == EAFNOSUPPORT || errnoCode == EADDRNOTAVAIL }
+}

@@ -1,0 +1,94 @@
+import Glibc
+import NIOCore
+import NIOPosix
+import Pipeline
+
+/// An HTTP/1.1 server on a TCP port.
+///
+/// Promises: addresses outside of `allowed` get 403 and one client too many gets 503 before they can say a word; what is
+/// too large or too slow is closed by `ConnectionGuard`; a connection is one child task and cannot harm another.
+/// Refuses: TLS, names of hosts (no name service is asked), bodies beyond the limit.
+public struct TCPServer: Sendable {
+    private let address: ListenAddress
+    /// Empty: everybody.
+    private let allowed: [AddressRange]
+    private let limits: ServerLimits
+    private let router: HTTPRouter
+    private let eventLoop: any EventLoop
+
+    public init(
+        address: ListenAddress, allowed: [AddressRange], limits: ServerLimits, router: HTTPRouter,
+        eventLoop: any EventLoop
+    ) {
+        self.address = address
+        self.allowed = allowed
+        self.limits = limits
+        self.router = router
+        self.eventLoop = eventLoop
+    }
+
+    /// Serves until cancelled, then ends every connection. `listening` is called with the port once clients can come.
+    ///
+    /// Errors: what the kernel says to the address.
+    public func run(listening: @Sendable (Int) async -> Void) async throws {
+        let clients = ClientCount(limit: limits.clients)
+        let listener = try await bind(clients)
+        await listening(listener.channel.localAddress?.port ?? Int(address.port))
+        try await listener.executeThenClose { inbound in
+            try await withThrowingDiscardingTaskGroup { group in
+                for try await connection in inbound {
+                    guard let connection else { continue }
+                    group.addTask { await connection.serve() }
+                }
+                group.cancelAll()
+            }
+        }
+    }
+
+    private typealias Listener = NIOAsyncChannel<HTTPConnection?, Never>
+
+    private func bind(_ clients: ClientCount) async throws -> Listener {
+        guard let host = address.host else {
+            // Every address of both kinds; a kernel without IPv6 has only one kind.
+            do { return try await bind([UInt8](repeating: 0, count: 16), clients) } catch let failure as IOError {
+                guard failure.isAddressFamily else { throw failure }
+                return try await bind([0, 0, 0, 0], clients)
+            }
+        }
+        return try await bind(host.bytes, clients)
+    }
+
+    private func bind(_ address: [UInt8], _ clients: ClientCount) async throws -> Listener {
+        let packed = ByteBuffer(bytes: address)
+        return try await ServerBootstrap(group: eventLoop)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(to: SocketAddress(packedIPAddress: packed, port: Int(self.address.port))) { channel in
+                channel.eventLoop.makeCompletedFuture { try admit(channel, clients) }
+            }
+    }
+
+    /// On the event loop, before the connection's first byte: nil for one that is turned away.
+    private func admit(_ channel: any Channel, _ clients: ClientCount) throws -> HTTPConnection? {
+        var refusal: String?
+        if !isAllowed(channel.remoteAddress) {
+            refusal = "403 Forbidden"
+        } else if !clients.enter() {
+            refusal = "503 Service Unavailable"
+        } else {
+            channel.closeFuture.whenComplete { _ in clients.leave() }
+        }
+        return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: .read, router)
+    }
+
+    private func isAllowed(_ peer: SocketAddress?) -> Bool {
+        guard !allowed.isEmpty else { return true }
+        let address: IPAddress?
+        switch peer {
+        case .v4(let peer): address = withUnsafeBytes(of: peer.address.sin_addr) { IPAddress(bytes: Array($0)) }
+        case .v6(let peer): address = withUnsafeBytes(of: peer.address.sin6_addr) { IPAddress(bytes: Array($0)) }
+        default: address = nil
+        }
+        guard let address else { return false }
+        return allowed.contains { $0.contains(address) }
+    }
+}
