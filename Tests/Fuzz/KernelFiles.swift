@@ -4,7 +4,7 @@ import Pipeline
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let choice = input.byte() % 21
+    let choice = input.byte() % 22
     let bytes = input.all
     switch choice {
     case 0:
@@ -64,6 +64,7 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
         }
         _ = ShellWords.split(String(decoding: bytes, as: UTF8.self))
     case 19: fuzzTables(bytes)
+    case 20: fuzzProcess(bytes)
     default:
         _ = ChassisType.name(String(decoding: bytes, as: UTF8.self))
         var cursor = ByteCursor(bytes)
@@ -122,4 +123,16 @@ private func fuzzTables(_ bytes: [UInt8]) {
     }
     _ = try? NumberFile.list(bytes, limit: 4, source: "x")
     precondition(NumberFile.decimal(bytes).map(\.isFinite) ?? true, "a number that is none")
+}
+
+/// The files of one process, and what tells who owns it.
+private func fuzzProcess(_ bytes: [UInt8]) {
+    if let stat = try? ProcessStat.parse(bytes) {
+        precondition(stat.pid > 0 && stat.name.count <= bytes.count, "a process without a number")
+        _ = (stat.fullName(commandLine: bytes), stat.stateName)
+    }
+    precondition(ProcessCommandLine.text(bytes).count <= ProcessCommandLine.limit, "a command line beyond its limit")
+    _ = (ProcessStatus.parse(bytes), try? ProcessIO.parse(bytes), ProcessLimits.parse(bytes))
+    _ = (ProcessMemoryMap.parse(bytes), PasswdFile.parse(bytes), SupervisorStatus.parse(bytes))
+    _ = ProcessCgroup.isMember(bytes, of: Array(bytes.suffix(3)))
 }

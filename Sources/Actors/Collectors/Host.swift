@@ -168,6 +168,8 @@ public protocol Host: Sendable {
     func mayHaveChanged(_ file: HostFile) -> Bool
     /// Names in a folder, in no order; empty when it cannot be read.
     func names(in root: HostRoot, _ path: String) -> [String]
+    /// How many names a folder has. Errors: it does not exist, or we may not look into it.
+    func count(in root: HostRoot, _ path: String) throws(HostError) -> Int
     /// Target of a symlink; nil when it is none.
     func linkTarget(_ root: HostRoot, _ path: String) -> String?
     /// Calls `body` with /proc/PID/stat of each process, in no order; of those that vanish meanwhile nothing is said.
@@ -201,6 +203,8 @@ public protocol Host: Sendable {
 }
 
 extension Host {
+    public func count(in root: HostRoot, _ path: String) throws(HostError) -> Int { names(in: root, path).count }
+
     /// Reads a small file once, without keeping it open; nil when it cannot be read.
     public func text(_ root: HostRoot, _ path: String) -> String? {
         var buffer: [UInt8] = []

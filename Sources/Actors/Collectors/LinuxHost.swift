@@ -153,6 +153,25 @@ public final class LinuxHost: Host {
         return names
     }
 
+    public func count(in root: HostRoot, _ path: String) throws(HostError) -> Int {
+        var status = stat()
+        // From Linux 6.2 on the size of /proc/PID/fd is the number of its entries.
+        if withPath(root, path.utf8, { stat($0, &status) }) == 0, status.st_size > 0, root == .proc, !isMoved(.proc) {
+            return Int(clamping: status.st_size)
+        }
+        guard let folder = withPath(root, path.utf8, { opendir($0) }) else {
+            throw HostError(code: errno, operation: "open \(path)")
+        }
+        defer { closedir(folder) }
+        var count = 0
+        while let entry = readdir(folder) {
+            let name = (entry.pointee.d_name.0, entry.pointee.d_name.1, entry.pointee.d_name.2)
+            let dot = CChar(UInt8(ascii: "."))
+            if name.0 != dot || name.1 != 0 && (name.1 != dot || name.2 != 0) { count += 1 }
+        }
+        return count
+    }
+
     public func linkTarget(_ root: HostRoot, _ path: String) -> String? {
         withPath(root, path.utf8) { path in
             withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { target in

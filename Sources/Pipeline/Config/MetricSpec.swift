@@ -92,6 +92,7 @@ extension Schema {
 /// The unit of a field, as Prometheus and people name it.
 public enum MetricUnit: String, Sendable, Hashable, CaseIterable {
     case bytes, seconds, milliseconds, microseconds, nanoseconds, percent, celsius, hertz, megahertz, watts, pages
+    case kibibytes = "KiB"
     case bytesPerSecond = "bytes/s"
     case bitsPerSecond = "bits/s"
     case kibibytesPerSecond = "KiB/s"

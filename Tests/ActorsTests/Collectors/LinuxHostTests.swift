@@ -141,7 +141,9 @@ struct LinuxHostTests {
 
     /// Inputs that have something to tell on any machine, in the first gather.
     private static let everywhere = [
-        "disk", "internal", "kernel", "kernel_vmstat", "mem", "net", "netstat", "nstat", "processes", "swap", "system",
+        "disk", "internal", "interrupts", "kernel", "kernel_vmstat", "linux_sysctl_fs", "mem", "net", "netstat",
+        "nstat",
+        "processes", "swap", "system",
     ]
 
     @Test("inputs that read the kernel gather on this machine without an error")

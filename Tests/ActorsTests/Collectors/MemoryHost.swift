@@ -64,6 +64,11 @@ final class MemoryHost: Host {
                 }))
     }
 
+    func count(in root: HostRoot, _ path: String) throws(HostError) -> Int {
+        if let failure = state.failures["\(root.rawValue)/\(path)"] { throw HostError(code: failure, operation: path) }
+        return names(in: root, path).count
+    }
+
     func linkTarget(_ root: HostRoot, _ path: String) -> String? { state.links["\(root.rawValue)/\(path)"] }
     func deviceNumber(_ node: String) -> String? { state.devices[node] }
 
