@@ -1,16 +1,24 @@
 /* The bare cost of one cycle of the inputs cpu, mem, disk, net and system: the same kernel files read and thrown
  * away, no parsing, no formatting, no sending. What an agent costs is told as a multiple of this.
  *
- *   cc -O2 -o floor floor.c && ./floor -n CYCLES -i MILLISECONDS
+ *   cc -O2 -o floor floor.c && ./floor -n CYCLES -i MILLISECONDS [-a]
  *
+ * With -a all inputs that need no program: also diskstats, vmstat, entropy, the protocol counters, the state of each
+ * process, and the sockets (kept: one dump of sock_diag; opened: the tables of /proc).
  * Two ways are timed in turn: `kept` reads through descriptors that stay open, `opened` opens, reads and closes as
  * most programs do. Prints one JSON object: microseconds of CPU (user + system) a cycle, median and mean of each.
  * The pause between cycles matters: a cycle that follows at once finds warm caches that an agent never sees. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +30,15 @@ static const char *const sources[] = {
     "/proc/uptime", "/run/utmp",     "/proc/self/mountinfo",
 };
 enum { SOURCES = sizeof sources / sizeof *sources };
+
+/* What the other inputs read. */
+static const char *const more_sources[] = {
+    "/proc/diskstats",   "/proc/vmstat",   "/proc/sys/kernel/random/entropy_avail",
+    "/proc/net/netstat", "/proc/net/snmp", "/proc/net/snmp6", "/proc/net/unix",
+};
+enum { MORE_SOURCES = sizeof more_sources / sizeof *more_sources, MOST_PROCESSES = 4096 };
+static const char *const tables[] = {"/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6"};
+static int has_all;
 
 static char buffer[1 << 16];
 static char mounts[MOST_MOUNTS][256];
@@ -61,6 +78,96 @@ static void space_of_mounts(void) {
     for (int index = 0; index < mount_count; index++) statvfs(mounts[index], &space);
 }
 
+/* Calls `each` with the number of every process. */
+static void walk_processes(void (*each)(int folder, const char *name)) {
+    static DIR *folder;
+    if (!folder) folder = opendir("/proc");
+    if (!folder) return;
+    rewinddir(folder);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') each(dirfd(folder), entry->d_name);
+}
+
+static void stat_kept(int folder, const char *name) {
+    static struct { int number, descriptor; } known[MOST_PROCESSES];
+    char path[300];
+    int number = atoi(name), at = number % MOST_PROCESSES;
+    if (known[at].number != number) {
+        if (known[at].number) close(known[at].descriptor);
+        snprintf(path, sizeof path, "%s/stat", name);
+        known[at].number = number;
+        known[at].descriptor = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    }
+    if (pread(known[at].descriptor, buffer, 1024, 0) < 0) {
+        close(known[at].descriptor);
+        known[at].number = 0;
+    }
+}
+
+static void stat_opened(int folder, const char *name) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/stat", name);
+    int descriptor = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    if (read(descriptor, buffer, 1024) < 0) buffer[0] = 0;
+    close(descriptor);
+}
+
+/* One dump; for TCP the older request, which answers for both address families in one walk. */
+static void dump_sockets(int family, int protocol) {
+    static int diag = -1;
+    if (diag < 0) diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    struct { struct nlmsghdr head; union { struct inet_diag_req old; struct inet_diag_req_v2 new; }; } request;
+    memset(&request, 0, sizeof request);
+    request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    if (protocol == IPPROTO_TCP) {
+        request.head.nlmsg_type = TCPDIAG_GETSOCK;
+        request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.old);
+        request.old.idiag_family = (unsigned char)family;
+        request.old.idiag_states = 0xfff;
+    } else {
+        request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+        request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.new);
+        request.new.sdiag_family = (unsigned char)family;
+        request.new.sdiag_protocol = (unsigned char)protocol;
+        request.new.idiag_states = 0xfff;
+    }
+    if (send(diag, &request, request.head.nlmsg_len, 0) < 0) return;
+    for (;;) {
+        ssize_t count = recv(diag, buffer, sizeof buffer, 0);
+        if (count <= 0) return;
+        for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, count); head = NLMSG_NEXT(head, count))
+            if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR) return;
+    }
+}
+
+static void read_opened(const char *const *paths, int count) {
+    for (int index = 0; index < count; index++) {
+        int descriptor = open(paths[index], O_RDONLY | O_CLOEXEC);
+        if (descriptor < 0) continue;
+        read_all(descriptor);
+        close(descriptor);
+    }
+}
+
+static void more_kept(void) {
+    static int descriptors[MORE_SOURCES];
+    for (int index = 0; index < MORE_SOURCES; index++) {
+        if (descriptors[index] == 0) descriptors[index] = open(more_sources[index], O_RDONLY | O_CLOEXEC);
+        if (descriptors[index] > 0) read_all(descriptors[index]);
+    }
+    walk_processes(stat_kept);
+    dump_sockets(AF_INET, IPPROTO_TCP);
+    dump_sockets(AF_INET, IPPROTO_UDP);
+    dump_sockets(AF_INET6, IPPROTO_UDP);
+}
+
+static void more_opened(void) {
+    read_opened(more_sources, MORE_SOURCES);
+    walk_processes(stat_opened);
+    read_opened(tables, sizeof tables / sizeof *tables);
+}
+
 static void cycle_kept(void) {
     static int descriptors[SOURCES];
     for (int index = 0; index < SOURCES; index++) {
@@ -68,16 +175,13 @@ static void cycle_kept(void) {
         if (descriptors[index] > 0) read_all(descriptors[index]);
     }
     space_of_mounts();
+    if (has_all) more_kept();
 }
 
 static void cycle_opened(void) {
-    for (int index = 0; index < SOURCES; index++) {
-        int descriptor = open(sources[index], O_RDONLY | O_CLOEXEC);
-        if (descriptor < 0) continue;
-        read_all(descriptor);
-        close(descriptor);
-    }
+    read_opened(sources, SOURCES);
     space_of_mounts();
+    if (has_all) more_opened();
 }
 
 static int ascending(const void *left, const void *right) {
@@ -94,9 +198,10 @@ static void print_row(const char *name, double *times, int count, const char *en
 
 int main(int argc, char **argv) {
     int cycles = 60, pause = 1000, option;
-    while ((option = getopt(argc, argv, "n:i:")) > 0) {
+    while ((option = getopt(argc, argv, "n:i:a")) > 0) {
         if (option == 'n') cycles = atoi(optarg);
         else if (option == 'i') pause = atoi(optarg);
+        else if (option == 'a') has_all = 1;
         else return 64;
     }
     if (cycles < 1 || cycles > MOST_CYCLES || pause < 0) return 64;

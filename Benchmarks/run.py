@@ -3,7 +3,8 @@
 
   run.py [--binary PATH] [--micro PATH] [--seconds 60] [--only PATTERN] [--json FILE] [--check FILE]
 
-Rows: CPU of a cycle against a bare C reader of the same files (floor.c) in the same window; encode, gzip, spill append
+Rows: CPU of a cycle against a bare C reader of the same files (floor.c) in the same window; the same with all inputs, and
+system calls and memory, beside collectd and node_exporter (peers.py); encode, gzip, spill append
 and scan against a memory copy or zlib in the same process (MicroBench); memory; context switches; time from start to
 the first delivered point. --seconds is the length of the steady run (600 for the figures in BASELINE.md). --check
 compares with the figures of a file written by --json and fails when a row is worse by more than its tolerance.
@@ -20,11 +21,15 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "Tests", "EndToEnd"))
 
+import peers  # noqa: E402
 from support import agent as agents  # noqa: E402
 from support import fake_influx, processes  # noqa: E402
 from support.processes import wait_until  # noqa: E402
 
 INPUTS = [("cpu", {}), ("mem", {}), ("disk", {}), ("net", {}), ("system", {})]
+#: All inputs but ntpq, which is another program.
+ALL_INPUTS = INPUTS + [(name, {}) for name in (
+    "diskio", "internal", "kernel", "kernel_vmstat", "netstat", "nstat", "processes", "swap")]
 
 
 def cpu_ms(pid):
@@ -133,6 +138,46 @@ def steady(table, floor, seconds, interval_ms=1000, label="at 1 s"):
             processes.discard(agent.folder)
 
 
+def whole(table, floor, seconds):
+    """A cycle of all inputs at 1 s beside the floor and the peers, all in one window; then their system calls."""
+    with fake_influx.Server() as server:
+        agent = agents.Agent(url=server.url, inputs=ALL_INPUTS, interval="1s", flush="1s", precision="1s")
+        agent.start()
+        others = []
+        try:
+            wait_until(lambda: server.lines, 30, "a first delivery")
+            others = peers.start()
+            # Start-up code is dropped after a while, and peers fill their buffers.
+            time.sleep(10)
+            pids = [("godwit, delivered", agent.pid)] + [(each.label, each.process.pid) for each in others]
+            before = {pid: (cpu_ms(pid)[0], sum(switches(pid))) for _, pid in pids}
+            began = time.monotonic()
+            reader = processes.spawn([floor, "-a", "-n", str(max(5, int(seconds))), "-i", "1000"],
+                                     stdout=subprocess.PIPE)
+            bare = json.loads(reader.communicate(timeout=seconds * 3 + 60)[0])
+            elapsed = time.monotonic() - began
+            for label, pid in pids:
+                ours = pid == agent.pid
+                cost = (cpu_ms(pid)[0] - before[pid][0]) / elapsed
+                table.add("cycle CPU, all inputs: " + label, cost, "ms", bare["kept"]["mean_us"] / 1000,
+                          "bare reads, kept descriptors", 2 if ours else None)
+                table.add("  against open+read+close", cost, "ms", bare["opened"]["mean_us"] / 1000,
+                          "bare open, read, close, tables")
+                table.add("  context switches a cycle", (sum(switches(pid)) - before[pid][1]) / elapsed, "switches",
+                          budget=10 if ours else None)
+                memory = memory_kb(pid)
+                table.add("  resident memory", memory["VmRSS"] / 1024, "MB")
+                table.add("  anonymous", memory["RssAnon"] / 1024, "MB", budget=4 if ours else None)
+                rate = peers.calls(pid, 10)
+                if rate is not None:
+                    table.add("  system calls a cycle", rate, "calls")
+        finally:
+            for each in others:
+                each.stop()
+            agent.stop()
+            processes.discard(agent.folder)
+
+
 def idle(table):
     """Wake-ups when nothing is collected."""
     with fake_influx.Server() as server:
@@ -200,7 +245,7 @@ def main():
     parser.add_argument("--binary", default=".build/release/godwit")
     parser.add_argument("--micro", default=".build/release/godwit-bench")
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--only", default="", help="part of: cycle, fast, idle, start, micro")
+    parser.add_argument("--only", default="", help="part of: cycle, all, fast, idle, start, micro")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--check", metavar="FILE")
     options = parser.parse_args()
@@ -213,6 +258,7 @@ def main():
                                                                                      os.cpu_count()))
     print("%-46s %12s %-9s %10s %-34s %8s %s" % ("", "measured", "", "floor", "", "ratio", "budget"))
     steps = [("cycle", lambda: steady(table, floor, options.seconds)),
+             ("all", lambda: whole(table, floor, options.seconds)),
              ("fast", lambda: steady(table, floor, min(20, options.seconds), 100, "at 100 ms")),
              ("idle", lambda: idle(table)), ("start", lambda: first_point(table))]
     if os.access(options.micro, os.X_OK):

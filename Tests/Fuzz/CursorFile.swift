@@ -8,6 +8,7 @@ public func fuzzCursor(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let isRepaired = input.byte() & 1 == 1
     var bytes = input.all
     _ = Cursor(bytes)
+    _ = CursorSlots.newest(Array((bytes + Array(repeating: 0, count: CursorSlots.length)).prefix(CursorSlots.length)))
     if isRepaired {
         bytes = Array((bytes + Array(repeating: 0, count: Cursor.length)).prefix(Cursor.length))
         bytes.replaceSubrange(0..<12, with: Array("GODWITC\n".utf8) + [1, 0, 0, 4])

@@ -62,8 +62,8 @@ public struct SpillInspection: Sendable {
             if entry.kind == .file, SpillFiles.isSegment(entry.name) {
                 segments.append(Self.inspect(folder, entry, disk))
             } else if entry.kind == .file, let reader = SpillFiles.reader(entry.name) {
-                let bytes = (try? disk.contents(folder + "/" + entry.name, limit: 2 * Cursor.length)) ?? []
-                readers.append(Reader(name: reader, cursor: Cursor(bytes)))
+                let bytes = (try? disk.contents(folder + "/" + entry.name, limit: CursorSlots.length + 1)) ?? []
+                readers.append(Reader(name: reader, cursor: CursorSlots.newest(bytes)))
             } else if entry.kind == .directory, entry.name == SpillFiles.quarantine {
                 quarantined = try disk.list(folder + "/" + entry.name).filter { $0.kind == .file }
             } else if !SpillFiles.isLeftover(entry.name) {
@@ -157,7 +157,8 @@ public struct SpillInspection: Sendable {
                 dropped.append((entry.name, cursor.pending.drop(all, .droppedByOperator, end: end)))
                 cursor.end = max(cursor.end, end)
                 cursor.written = now
-                try disk.replace(folder + "/" + SpillFiles.cursor(entry.name), with: cursor.bytes, in: folder)
+                try disk.replace(
+                    folder + "/" + SpillFiles.cursor(entry.name), with: CursorSlots.file(cursor), in: folder)
             }
             left.append(cursor.pending)
         }

@@ -162,7 +162,7 @@ extension SpillLog {
         return snapshot.sorted { $0.key < $1.key }.map { key, pending in
             SyncThread.CursorFile(
                 reader: key,
-                bytes: Cursor(instance: instance, written: clock.wall, pending: pending, end: known).bytes)
+                cursor: Cursor(instance: instance, written: clock.wall, pending: pending, end: known))
         }
     }
 

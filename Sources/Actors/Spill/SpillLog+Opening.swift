@@ -196,8 +196,8 @@ extension SpillLog {
         var damaged: Set<String> = []
         for entry in entries where entry.kind == .file {
             guard let reader = SpillFiles.reader(entry.name) else { continue }
-            let bytes = try? disk.contents(folder + "/" + entry.name, limit: 2 * Cursor.length)
-            guard let bytes, let cursor = Cursor(bytes) else {
+            let bytes = try? disk.contents(folder + "/" + entry.name, limit: CursorSlots.length + 1)
+            guard let bytes, let cursor = CursorSlots.newest(bytes) else {
                 damaged.insert(reader)
                 continue
             }

@@ -2,11 +2,20 @@ import Pipeline
 
 /// Owns the sync loop: the calls that may hang for seconds while appends and reads go on.
 ///
-/// Receives descriptors to sync and cursor files to publish; keeps nothing; started by nobody (it only answers).
+/// Receives descriptors to sync and cursors to publish; keeps the cursor files open that it has made; started by nobody
+/// (it only answers).
 actor SyncThread {
+    /// A cursor file of ours: both slots exist, `generation` is the one on disk.
+    private struct OpenCursor {
+        let descriptor: Int32
+        var generation: UInt64
+    }
+
     private let disk: any Disk
     private let loop: WorkLoop
     private let clock: any Clock
+    /// By reader.
+    private var opened: [String: OpenCursor] = [:]
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
@@ -16,9 +25,11 @@ actor SyncThread {
         self.clock = clock
     }
 
+    deinit { for file in opened.values { disk.close(file.descriptor) } }
+
     struct CursorFile: Sendable {
         var reader: String
-        var bytes: [UInt8]
+        var cursor: Cursor
     }
 
     /// What became of a commit.
@@ -31,7 +42,7 @@ actor SyncThread {
         var publishFailure: DiskError?
     }
 
-    /// Syncs the files, then the directory that names them, then replaces the cursors one by one: what a cursor speaks
+    /// Syncs the files, then the directory that names them, then writes the cursors one by one: what a cursor speaks
     /// of is durable before it. Stops at the first failure.
     func commit(
         _ descriptors: [Int32], syncsDirectory: Bool, _ files: [CursorFile], in folder: String
@@ -48,7 +59,7 @@ actor SyncThread {
         result.syncTime = clock.now - start
         for file in files {
             do throws(DiskError) {
-                try disk.replace(folder + "/" + SpillFiles.cursor(file.reader), with: file.bytes, in: folder)
+                try publish(file, in: folder)
                 result.published.append(file.reader)
             } catch {
                 result.publishFailure = error
@@ -56,5 +67,31 @@ actor SyncThread {
             }
         }
         return result
+    }
+
+    /// Writes a cursor and syncs it: into the older slot of the file that is open, else a new file. After a failure the
+    /// next one makes a new file, since a file is never synced again after a failed sync.
+    private func publish(_ file: CursorFile, in folder: String) throws(DiskError) {
+        let path = folder + "/" + SpillFiles.cursor(file.reader)
+        let before = opened.removeValue(forKey: file.reader)
+        guard let before, disk.exists(path) else {
+            if let before { disk.close(before.descriptor) }
+            try disk.replace(path, with: CursorSlots.file(file.cursor), in: folder)
+            if let descriptor = try? disk.openToRepair(path) {
+                opened[file.reader] = OpenCursor(descriptor: descriptor, generation: 0)
+            }
+            return
+        }
+        var cursor = file.cursor
+        cursor.generation = before.generation &+ 1
+        let offset = CursorSlots.offset(cursor.generation)
+        do throws(DiskError) {
+            try disk.writeAll(before.descriptor, at: offset, [cursor.bytes], path: path)
+            try disk.sync(before.descriptor)
+        } catch {
+            disk.close(before.descriptor)
+            throw error
+        }
+        opened[file.reader] = OpenCursor(descriptor: before.descriptor, generation: cursor.generation)
     }
 }

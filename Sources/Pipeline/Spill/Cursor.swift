@@ -1,10 +1,10 @@
-/// The file that remembers a reader: its whole `PendingSet`, in 1024 bytes.
+/// What remembers a reader: its whole `PendingSet`, in 1024 bytes. `CursorSlots` is the file.
 ///
 /// Shape (little-endian): `0` magic `GODWITC\n` · `8` version u16 = 1 · `10` length u16 = 1024 · `12` flags u32 (bit 0:
 /// paused) · `16` instance id (16) · `32` written, wall clock ns i64 · `40` base u64 · `48` frontier sequence u64 ·
 /// `56` frontier points u64 · `64` delivered u64 · `72` rejected u64 · `80` dropped by reason, 12 × u64 · `176` range
 /// count u32 · `180` zero u32 · `184` ranges, 24 × (first sequence, end sequence, first point, end point: u64) · `952`
-/// stream end sequence u64 · `960` stream end points u64 · `968` zero · `1020` CRC32C of 0..<1020.
+/// stream end sequence u64 · `960` stream end points u64 · `968` generation u64 · `976` zero · `1020` CRC32C of 0..<1020.
 /// Why: a whole state with one checksum cannot be half new; a missing, short or damaged file only costs duplicates. The
 /// stream's end at that moment makes a loss at the end of the data as countable as one in the middle.
 public struct Cursor: Sendable, Hashable {
@@ -17,8 +17,13 @@ public struct Cursor: Sendable, Hashable {
     public var pending: PendingSet
     /// Everything before it had been sealed, and was synced (or acknowledged) when the cursor was written.
     public var end: StreamPosition
+    /// Counts the writings into one file: of two valid slots the greater one is newer.
+    public var generation: UInt64
 
-    public init(instance: InstanceID, written: Timestamp, pending: PendingSet, end: StreamPosition) {
+    public init(
+        instance: InstanceID, written: Timestamp, pending: PendingSet, end: StreamPosition, generation: UInt64 = 0
+    ) {
+        self.generation = generation
         self.instance = instance
         self.written = written
         self.pending = pending
@@ -51,12 +56,13 @@ public struct Cursor: Sendable, Hashable {
         bytes.pad(to: 952)
         bytes.appendLittle(end.sequence)
         bytes.appendLittle(end.points)
+        bytes.appendLittle(generation)
         bytes.pad(to: Self.length - 4)
         bytes.appendLittle(CRC32C.checksum(bytes, seed: 0))
         return bytes
     }
 
-    /// Reads a cursor file; nil when it is short, damaged, of another version, or contradicts itself.
+    /// Reads one slot; nil when it is short, damaged, of another version, or contradicts itself.
     public init?(_ bytes: [UInt8]) {
         guard bytes.count == Self.length, bytes.starts(with: Self.magic) else { return nil }
         let parsed: Cursor? = bytes.withUnsafeBytes { bytes in
@@ -83,7 +89,7 @@ public struct Cursor: Sendable, Hashable {
             else { return nil }
             return Cursor(
                 instance: InstanceID(bytes.part(16, 16)), written: Timestamp(nanoseconds: bytes.little(32)),
-                pending: pending, end: end)
+                pending: pending, end: end, generation: bytes.little(968))
         }
         guard let parsed else { return nil }
         self = parsed

@@ -65,7 +65,13 @@ final class FakeDisk: Disk {
             state.durableNames = names
             for id in state.files.keys.sorted() {
                 guard var file = state.files[id] else { continue }
-                if file.bytes != file.durable {
+                if file.bytes.count == file.durable.count, !file.isPoisoned {
+                    // Written in place: each sector is old or new.
+                    for start in stride(from: 0, to: file.bytes.count, by: 512) where Bool.random(using: &random) {
+                        let sector = start..<min(start + 512, file.bytes.count)
+                        file.bytes.replaceSubrange(sector, with: file.durable[sector])
+                    }
+                } else if file.bytes != file.durable {
                     let most = file.bytes.count
                     let kept = file.isPoisoned ? 0 : Int.random(in: 0...most, using: &random)
                     file.bytes = kept > file.durable.count ? Array(file.bytes.prefix(kept)) : file.durable

@@ -97,7 +97,7 @@ import Testing
             bytes[300] ^= 4
             disk.put(path, bytes)
         default:
-            guard let cursor = Cursor(bytes) else { break }
+            guard let cursor = CursorSlots.newest(bytes) else { break }
             var random = SpillRandom(99)
             let foreign = Cursor(
                 instance: InstanceID(random: &random), written: .zero, pending: cursor.pending, end: cursor.end)

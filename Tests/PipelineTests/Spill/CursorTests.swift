@@ -46,4 +46,32 @@ import Testing
         bytes.replaceSubrange(1020..<1024, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) })
         #expect(Cursor(bytes) == nil)
     }
+
+    @Test("of two slots the newer valid one counts, whichever is torn")
+    func slots() {
+        var newer = Self.sample()
+        newer.generation = 1
+        var bytes = CursorSlots.file(Self.sample())
+        #expect(bytes.count == CursorSlots.length && CursorSlots.newest(bytes) == Self.sample())
+        let offset = CursorSlots.offset(1)
+        bytes.replaceSubrange(offset..<offset + Cursor.length, with: newer.bytes)
+        #expect(CursorSlots.newest(bytes) == newer)
+        for torn in [offset + 600, 600] {
+            var damaged = bytes
+            damaged[torn] ^= 1
+            #expect(CursorSlots.newest(damaged) == (torn == 600 ? newer : Self.sample()))
+            damaged[torn == 600 ? offset + 600 : 600] ^= 1
+            #expect(CursorSlots.newest(damaged) == nil)
+        }
+    }
+
+    @Test("a file of an earlier version is its first slot; any other length is none")
+    func lengths() {
+        #expect(CursorSlots.newest(Self.sample().bytes) == Self.sample())
+        let whole = CursorSlots.file(Self.sample())
+        for length in 0..<whole.count where length != Cursor.length {
+            #expect(CursorSlots.newest(Array(whole.prefix(length))) == nil)
+        }
+        #expect(CursorSlots.newest(whole + [0]) == nil)
+    }
 }
