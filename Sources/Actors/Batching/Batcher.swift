@@ -150,6 +150,12 @@ public actor Batcher {
                 counters.receivedPoints &+= UInt64(set.rows.count)
                 latest[input] = set
                 await add(set, from: input)
+            case .foreign(let input, let set, let receipt):
+                counters.receivedPoints &+= UInt64(set.rows.count)
+                latest[input] = set
+                await add(set, from: input)
+                if receipt.isSealing { await sealAll() }
+                receipt.confirm()
             case .flush:
                 await sealAll()
                 counters.lastFlush = clock.now

@@ -5,6 +5,8 @@ import Synchronization
 public enum Collected: Sendable {
     /// The samples of one tick of one input.
     case samples(input: String, SampleSet)
+    /// Points that somebody waits for: the receipt tells when the batcher has them.
+    case foreign(input: String, SampleSet, Receipt)
     /// The flush tick: seal what is open. In the same channel, so that order is plain.
     case flush
 }
@@ -13,15 +15,19 @@ public enum Collected: Sendable {
 ///
 /// The batcher opens it when it starts (again after a restart, since an `AsyncStream` ends with its consumer). Before
 /// that, and after it has closed, what is sent is counted as dropped.
-/// Bounds: 256 elements; full means the oldest is evicted and its points counted.
+/// Bounds: 256 elements; full means the oldest is evicted and its points counted. Of those that somebody waits for only
+/// half as many are let in, so that senders from outside are told to wait before they push anybody out.
 public final class SampleChannel: Sendable {
     /// Elements that may wait.
     public static let capacity = 256
+    /// Elements with a receipt that may wait.
+    public static let foreignCapacity = 128
 
     private struct State {
         var continuation: AsyncStream<Collected>.Continuation?
         var droppedPoints: UInt64 = 0
         var droppedSets: UInt64 = 0
+        var waitingForeign = 0
         /// When each input will gather next, or began to gather now.
         var due: [String: Timestamp] = [:]
     }
@@ -50,6 +56,22 @@ public final class SampleChannel: Sendable {
         old?.finish()
     }
 
+    /// Hands points over and waits until the batcher has them: encoded in the open batch, what was full handed to the
+    /// spill log. With `sealing` the batch is sealed and spilled as well. When cancelled it does not wait any longer;
+    /// the points may be taken all the same then.
+    public func deliver(_ set: SampleSet, from input: String, sealing: Bool) async -> Handover {
+        let mayEnter = state.withLock { state in
+            guard state.continuation != nil, state.waitingForeign < SampleChannel.foreignCapacity else { return false }
+            state.waitingForeign += 1
+            return true
+        }
+        guard mayEnter else { return .busy }
+        defer { state.withLock { $0.waitingForeign -= 1 } }
+        let outcome = HandoverState()
+        send(.foreign(input: input, set, Receipt(outcome, sealing: sealing)))
+        return await outcome.wait()
+    }
+
     public func send(_ element: Collected) {
         let result = state.withLock(\.continuation)?.yield(element)
         switch result {
@@ -69,7 +91,12 @@ public final class SampleChannel: Sendable {
     }
 
     private func count(_ lost: Collected) {
-        guard case .samples(_, let set) = lost else { return }
+        let set: SampleSet
+        switch lost {
+        case .samples(_, let samples): set = samples
+        // Its sender hears of it.
+        case .foreign, .flush: return
+        }
         state.withLock { state in
             state.droppedPoints &+= UInt64(set.rows.count)
             state.droppedSets &+= 1

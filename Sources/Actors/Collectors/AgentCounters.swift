@@ -95,13 +95,13 @@ public final class AgentLedger: AgentCounters {
         state.withLock { $0.source = source }
     }
 
-    /// One gather has ended.
-    public func gathered(_ input: Input, points: Int, errors: Int, time: Duration) {
+    /// One gather has ended, or (without a time) points have come from outside.
+    public func gathered(_ input: Input, points: Int, errors: Int, time: Duration?) {
         state.withLock { state in
             state.inputs[input, default: Gathers()].points &+= Int64(points)
             state.inputs[input, default: Gathers()].errors &+= Int64(errors)
             state.inputs[input, default: Gathers()].failed &+= errors > 0 ? 1 : 0
-            state.inputs[input, default: Gathers()].time.add(time.wholeNanoseconds)
+            if let time { state.inputs[input, default: Gathers()].time.add(time.wholeNanoseconds) }
         }
     }
 

@@ -55,6 +55,8 @@ public actor CollectorRunner {
     private var schedule: TickSchedule
     private var random = SystemRandomNumberGenerator()
     private var status = CollectorStatus()
+    /// The window in which errors from outside are logged.
+    private var reports: (until: Instant, shown: Int, silent: UInt64) = (.zero, 0, 0)
 
     /// `input` names the input instance in the channel, in logs and in the hooks; `precision` is what timestamps are
     /// rounded to, see `TickSchedule.precision`.
@@ -76,8 +78,30 @@ public actor CollectorRunner {
 
     public func currentStatus() -> CollectorStatus { status }
 
-    /// Gathers at each tick until cancelled. Errors: only `CancellationError`.
+    /// Runs the input until cancelled. Errors: `CancellationError`, and what a service input throws.
     public func run() async throws {
+        guard let service = collector as? any ServiceInput else { return try await tick() }
+        defer { status.gatheringSince = nil }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await service.serve(RunnerEmitter(runner: self, clock: self.clock)) }
+            if service.isGathered {
+                group.addTask {
+                    do { try await self.tick() } catch {
+                        // What was collected since the last tick is not thrown away.
+                        await self.gather()
+                        throw error
+                    }
+                }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+        try Task.checkCancellation()
+        throw CollectorError("\(input) ended")
+    }
+
+    /// Gathers at each tick until cancelled. Errors: only `CancellationError`.
+    private func tick() async throws {
         var watch = ClockWatch(now: clock.now, wall: clock.wall)
         var tick = schedule.first(from: clock.wall, using: &random)
         defer { channel.expect(input, at: nil) }
@@ -127,9 +151,71 @@ public actor CollectorRunner {
         if !gather.samples.isEmpty { channel.send(.samples(input: input, gather.samples)) }
     }
 
+    // MARK: Points from outside
+
+    /// Hands points of a service input over and counts them.
+    fileprivate func deliver(_ samples: SampleSet, sealing: Bool) async -> Handover {
+        guard !samples.isEmpty else { return .taken }
+        let handover = await channel.deliver(samples, from: input, sealing: sealing)
+        guard handover == .taken else { return handover }
+        status.lastGather = clock.wall
+        status.lastPoints = samples.rows.count
+        status.points &+= UInt64(samples.rows.count)
+        if let ledger { ledger.counters.gathered(ledger.entry, points: samples.rows.count, errors: 0, time: nil) }
+        return handover
+    }
+
+    /// Error lines of a service input within ten seconds; what comes beyond is counted and said later.
+    private static let reportsLimit = 10
+
+    fileprivate func note(_ errors: [String]) {
+        guard !errors.isEmpty else { return }
+        status.errors &+= UInt64(errors.count)
+        status.lastError = errors.last
+        status.lastErrorAt = clock.wall
+        if let ledger { ledger.counters.gathered(ledger.entry, points: 0, errors: errors.count, time: nil) }
+        if clock.now >= reports.until {
+            if reports.silent > 0 {
+                logger.error("more errors, not shown", metadata: ["input": "\(input)", "count": "\(reports.silent)"])
+            }
+            reports = (clock.now + .seconds(10), 0, 0)
+        }
+        for error in errors {
+            if reports.shown < CollectorRunner.reportsLimit {
+                reports.shown += 1
+                logger.error("\(error)", metadata: ["input": "\(input)"])
+            } else {
+                reports.silent &+= 1
+            }
+        }
+    }
+
+    fileprivate nonisolated func attributed<Result>(_ work: () throws -> Result) rethrows -> Result {
+        hooks.willGather(input)
+        defer { hooks.didGather(input) }
+        return try work()
+    }
+
     /// Follows a wall clock that was set, so that neither a leap back stops the ticks nor a leap ahead makes them up.
     private func follow(_ jump: Duration) {
         schedule.clockJumped(by: jump, to: clock.wall)
         logger.notice("the wall clock was set", metadata: ["input": "\(input)", "seconds": "\(jump.inSeconds)"])
     }
+}
+
+/// What a service input emits, into the channel of its runner.
+private struct RunnerEmitter: SampleEmitter {
+    let runner: CollectorRunner
+    let clock: any Clock
+
+    func emit(_ samples: SampleSet, sealing: Bool, until deadline: Instant) async -> Handover {
+        let runner = runner
+        guard deadline < .distantFuture else { return await runner.deliver(samples, sealing: sealing) }
+        let handover = try? await clock.withDeadline(deadline) { await runner.deliver(samples, sealing: sealing) }
+        return handover ?? .lost
+    }
+
+    func report(_ errors: [String]) async { await runner.note(errors) }
+
+    func attributed<Result>(_ work: () throws -> Result) rethrows -> Result { try runner.attributed(work) }
 }

@@ -191,6 +191,10 @@ public protocol Host: Sendable {
     /// Runs programs, each a name and its arguments, at the same time, and kills those that run at `deadline`. One result
     /// each, in order. Errors: `CancellationError`.
     func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult]
+    /// The same with all that the programs said; `variables` (`NAME=value`) are added to their environment.
+    func ends(of commands: [[String]], variables: [String], until deadline: Instant) async throws -> [ProgramEnd]
+    /// Paths that a pattern of the shell matches, sorted.
+    func paths(matching pattern: String) -> [String]
     /// Flags of an interface; nil when the kernel knows none of that name.
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags?
     func figures() throws(HostError) -> SystemFigures
@@ -204,6 +208,21 @@ public protocol Host: Sendable {
 
 extension Host {
     public func count(in root: HostRoot, _ path: String) throws(HostError) -> Int { names(in: root, path).count }
+
+    /// For hosts whose programs are made up.
+    public func ends(
+        of commands: [[String]], variables: [String], until deadline: Instant
+    ) async throws -> [ProgramEnd] {
+        try await run(commands, until: deadline).map {
+            switch $0 {
+            case .output(let bytes): ProgramEnd(output: bytes)
+            case .failed(let reason): ProgramEnd(failure: reason)
+            }
+        }
+    }
+
+    /// For hosts without such files.
+    public func paths(matching pattern: String) -> [String] { [] }
 
     /// Reads a small file once, without keeping it open; nil when it cannot be read.
     public func text(_ root: HostRoot, _ path: String) -> String? {

@@ -7,6 +7,7 @@ public enum InputRegistry {
         InputPlugin(spec: ConntrackCollector.spec) { ConntrackCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskCollector.spec) { DiskCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
+        InputPlugin(spec: ExecCollector.spec) { try ExecCollector(options: $0, host: $1) },
         InputPlugin(
             spec: InternalCollector.spec,
             makeIn: { options, environment in

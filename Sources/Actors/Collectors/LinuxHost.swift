@@ -213,6 +213,19 @@ public final class LinuxHost: Host {
         try await programs.run(commands, within: deadline - clock.now)
     }
 
+    public func ends(
+        of commands: [[String]], variables: [String], until deadline: Instant
+    ) async throws -> [ProgramEnd] {
+        try await programs.ends(of: commands, variables: variables, within: deadline - clock.now)
+    }
+
+    public func paths(matching pattern: String) -> [String] {
+        var found = glob_t()
+        defer { globfree(&found) }
+        guard glob(pattern, 0, nil, &found) == 0 else { return [] }
+        return (0..<Int(found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
+    }
+
     static func ask(_ path: [UInt8]) -> Result<FileSystemUsage, HostError> {
         var system = statfs()
         guard withCString(path, { statfs($0, &system) }) == 0 else {

@@ -11,6 +11,29 @@ public enum ProgramResult: Sendable, Hashable {
     case failed(String)
 }
 
+/// How a program ended, with all that it said.
+public struct ProgramEnd: Sendable, Hashable {
+    /// What it wrote to its standard output; of a killed program, what came before.
+    public var output: [UInt8] = []
+    /// The first line of what it wrote to its standard error.
+    public var complaint = ""
+    /// Why it did not end well, for people; nil when it did.
+    public var failure: String?
+
+    public init(output: [UInt8] = [], complaint: String = "", failure: String? = nil) {
+        self.output = output
+        self.complaint = complaint
+        self.failure = failure
+    }
+
+    /// A program that ends well and writes nothing but a complaint has failed: ntpq does so without a server.
+    func result(of name: String) -> ProgramResult {
+        if let failure { return .failed(failure + (complaint.isEmpty ? "" : ": \(complaint)")) }
+        if output.isEmpty, !complaint.isEmpty { return .failed("\(name): \(complaint)") }
+        return .output(output)
+    }
+}
+
 /// Runs programs of the host, on a thread that waits for them.
 ///
 /// Each has its own process group, no standard input, an environment of PATH and `LC_ALL=C`, and is killed with all that
@@ -26,18 +49,24 @@ final class ProgramRunner: Sendable {
 
     /// One result a command, in order. Errors: `CancellationError`; the programs are killed.
     func run(_ commands: [[String]], within limit: Duration) async throws -> [ProgramResult] {
+        let ends = try await ends(of: commands, variables: [], within: limit)
+        return zip(commands, ends).map { $1.result(of: $0.first ?? "") }
+    }
+
+    /// The same with all that the programs said; `variables` (`NAME=value`) are added to their environment.
+    func ends(of commands: [[String]], variables: [String], within limit: Duration) async throws -> [ProgramEnd] {
         guard !commands.isEmpty else { return [] }
         let mayStart = threads.withLock { count in
             guard count < ProgramRunner.threadLimit else { return false }
             count += 1
             return true
         }
-        guard mayStart else { return commands.map { _ in .failed("not run: earlier programs do not end") } }
+        guard mayStart else { return commands.map { _ in ProgramEnd(failure: "not run: earlier programs do not end") } }
         let stop = StopSignal()
         let results = await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<[ProgramResult], Never>) in
+            await withCheckedContinuation { (continuation: CheckedContinuation<[ProgramEnd], Never>) in
                 let work = Work {
-                    let children = commands.map { Child($0) }
+                    let children = commands.map { Child($0, variables) }
                     continuation.resume(returning: ProgramRunner.wait(for: children, limit, stop))
                     // Those that even SIGKILL does not end yet hang in the kernel; they need somebody who waits.
                     for child in children { child.reap(blocking: true) }
@@ -45,7 +74,7 @@ final class ProgramRunner: Sendable {
                 }
                 if !work.start() {
                     threads.withLock { $0 -= 1 }
-                    continuation.resume(returning: commands.map { _ in .failed("not run: no thread") })
+                    continuation.resume(returning: commands.map { _ in ProgramEnd(failure: "not run: no thread") })
                 }
             }
         } onCancel: {
@@ -56,7 +85,7 @@ final class ProgramRunner: Sendable {
     }
 
     /// The life of the thread, up to the answer.
-    private static func wait(for children: [Child], _ limit: Duration, _ stop: StopSignal) -> [ProgramResult] {
+    private static func wait(for children: [Child], _ limit: Duration, _ stop: StopSignal) -> [ProgramEnd] {
         let end = monotonic.addingSaturated(max(0, limit.wholeNanoseconds))
         var isStopped = false
         while !isStopped, children.contains(where: { !$0.isOver }) {
@@ -80,7 +109,7 @@ final class ProgramRunner: Sendable {
             poll(nil, 0, 5)
             for child in children { child.reap() }
         }
-        return children.map { $0.result(limit) }
+        return children.map { $0.end(limit) }
     }
 
     private static var monotonic: Int64 {
@@ -112,9 +141,9 @@ private final class Child {
     private var failure: String?
     private(set) var isOver = false
 
-    init(_ command: [String]) {
+    init(_ command: [String], _ variables: [String]) {
         name = command.first ?? ""
-        start(command)
+        start(command, variables)
     }
 
     deinit { closeAll() }
@@ -128,45 +157,14 @@ private final class Child {
         errors = -1
     }
 
-    private func start(_ command: [String]) {
-        var out: [Int32] = [-1, -1]
-        var err: [Int32] = [-1, -1]
-        guard pipe2(&out, O_CLOEXEC) == 0, pipe2(&err, O_CLOEXEC) == 0 else {
-            for descriptor in out + err { SystemError.close(descriptor) }
-            return fail(errno)
+    private func start(_ command: [String], _ variables: [String]) {
+        switch SpawnedProgram.start(command, variables: variables, hasInput: false) {
+        case .failure(let error): fail(error.code)
+        case .success(let program):
+            pid = program.pid
+            output = program.output
+            errors = program.errors
         }
-        output = out[0]
-        errors = err[0]
-        for descriptor in [output, errors] { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, out[1], 1)
-        posix_spawn_file_actions_adddup2(&actions, err[1], 2)
-        // Ours are closed on exec as a rule; what a library opened may not be.
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        var all = sigset_t()
-        sigfillset(&all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        let path = getenv("PATH").map { "PATH=" + String(cString: $0) } ?? "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-        let code = Child.withPointers(command) { arguments in
-            Child.withPointers([path, "LC_ALL=C"]) { environment in
-                posix_spawnp(&pid, name, &actions, &attributes, arguments, environment)
-            }
-        }
-        SystemError.close(out[1])
-        SystemError.close(err[1])
-        if code != 0 { fail(code) }
     }
 
     private func fail(_ code: Int32) {
@@ -174,15 +172,6 @@ private final class Child {
         pid = -1
         isOver = true
         failure = "\(name): \(SystemError.text(code))"
-    }
-
-    /// Calls `body` with copies of the texts and a closing nil, as exec wants them.
-    private static func withPointers<Result>(
-        _ texts: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
-    ) -> Result {
-        let pointers = texts.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        return body(pointers)
     }
 
     /// Reads what there is, if `descriptor` is one of this program's; closes it at its end.
@@ -222,16 +211,18 @@ private final class Child {
         if ended != 0 { isOver = true }
     }
 
-    func result(_ limit: Duration) -> ProgramResult {
-        if let failure { return .failed(failure) }
-        if isKilled { return .failed("\(name): did not end within \(limit.inSeconds) s, killed") }
-        let said = errorBytes.trimmedText.split(separator: "\n").first
-        if status == 0 {
-            // ntpq ends well when there is no server: it only says so.
-            if outputBytes.isEmpty, let said { return .failed("\(name): \(said)") }
-            return .output(outputBytes)
+    func end(_ limit: Duration) -> ProgramEnd {
+        let said = errorBytes.trimmedText.split(separator: "\n").first.map(String.init) ?? ""
+        var end = ProgramEnd(output: outputBytes, complaint: said)
+        if let failure {
+            end = ProgramEnd(failure: failure)
+        } else if isKilled {
+            end.complaint = ""
+            end.failure = "\(name): did not end within \(limit.inSeconds) s, killed"
+        } else if status != 0 {
+            let exit = status & 0x7F == 0 ? "exit status \(status >> 8 & 0xFF)" : "ended by signal \(status & 0x7F)"
+            end.failure = "\(name): \(exit)"
         }
-        let exit = status & 0x7F == 0 ? "exit status \(status >> 8 & 0xFF)" : "ended by signal \(status & 0x7F)"
-        return .failed("\(name): \(exit)" + (said.map { ": \($0)" } ?? ""))
+        return end
     }
 }

@@ -155,7 +155,7 @@ struct Wiring: Sendable {
         for input in config.inputs {
             let own = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
             let transforms = stream.encoding.metric == MetricOptions() ? [own] : [own, shared]
-            rules[input.id] = InputRules(transforms: transforms, precision: input.schedule.precision)
+            rules[input.id] = InputRules(transforms: transforms, precision: input.schedule.arrivalPrecision)
         }
         return StreamPlan(
             name: stream.name, sink: spill, codec: stream.codec,

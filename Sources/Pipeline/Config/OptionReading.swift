@@ -107,6 +107,7 @@ struct OptionReader {
         case (.strings, .array(let nodes)): return strings(nodes).map { .strings($0) }
         // As Telegraf takes it: files have `precision = ""`.
         case (.duration, .string("")): return .duration(.zero)
+        case (.commands, .array(let nodes)): return commands(nodes).map { .commands($0) }
         case (.duration, .string(let value)): return Quantity.duration(value).map { .duration($0) }
         case (.duration, .integer(let value)): return Quantity.duration(seconds: Double(value)).map { .duration($0) }
         case (.duration, .float(let value)): return Quantity.duration(seconds: value).map { .duration($0) }
@@ -126,6 +127,22 @@ struct OptionReader {
             out.append(text)
         }
         return out
+    }
+
+    private static func commands(_ nodes: [ConfigNode]) -> [[String]]? {
+        var out: [[String]] = []
+        for node in nodes {
+            switch node.kind {
+            case .string(let text):
+                guard let words = ShellWords.split(text) else { return nil }
+                out.append(words)
+            case .array(let parts):
+                guard let words = strings(parts) else { return nil }
+                out.append(words)
+            default: return nil
+            }
+        }
+        return out.contains([]) ? nil : out
     }
 
     private static func table(_ entries: [ConfigEntry]) -> OptionValue? {
@@ -155,6 +172,7 @@ struct OptionReader {
         case .strings: "a list of strings"
         case .duration: "a duration such as \"10s\", \"1m30s\" or \"500ms\""
         case .size: "a size such as \"64KiB\", \"10MB\" or a number of bytes"
+        case .commands: "a list of commands, each a string or a list of strings"
         case .table: "a table of strings"
         case .listTable: "a table of lists of strings"
         }
@@ -209,7 +227,7 @@ struct OptionReader {
                 Quantity.text(size: Int64(exactly: $0) ?? .max)
             }
             return "\(Quantity.text(size: size)) is out of range; allowed: \(ends.joined(separator: " to "))"
-        case .bool, .string, .strings, .table, .listTable, .secret: return nil
+        case .bool, .string, .strings, .commands, .table, .listTable, .secret: return nil
         }
     }
 

@@ -13,6 +13,8 @@ public enum OptionValue: Sendable, Hashable {
     case table([String: String])
     /// A table of lists of strings.
     case listTable([String: [String]])
+    /// A list of programs with their arguments, each a list of strings or one string cut as a shell would.
+    case commands([[String]])
     /// A password or token: prints as `***`.
     case secret(Secret)
 }
@@ -55,12 +57,15 @@ public struct PluginSpec: Sendable, Hashable {
     public var options: [OptionSpec]
     /// What an input emits; empty for other plugins.
     public var metrics: [MetricSpec]
+    /// Whether an input emits when data come, and keeps the times that they bring.
+    public var isService: Bool
 
-    public init(name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = []) {
+    public init(name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = [], isService: Bool = false) {
         self.name = name
         self.summary = summary
         self.options = options
         self.metrics = metrics
+        self.isService = isService
     }
 }
 
@@ -131,6 +136,11 @@ public struct OptionValues: Sendable, Hashable {
 
     public func listTable(_ name: String) -> [String: [String]] {
         guard case .listTable(let value) = self[name] else { preconditionFailure("BUG: option \(name) is no table") }
+        return value
+    }
+
+    public func commands(_ name: String) -> [[String]] {
+        guard case .commands(let value) = self[name] else { preconditionFailure("BUG: option \(name) has no commands") }
         return value
     }
 

@@ -41,10 +41,14 @@ public struct InputSchedule: Sendable, Hashable {
     /// Timestamps are rounded to the nearest multiple; 0 = not at all.
     public var precision: Duration
     public var timeSource: TimeSource
+    /// What timestamps of points are rounded to that come from elsewhere: the same, but for service inputs only what the
+    /// plugin's own table asks for.
+    public var arrivalPrecision: Duration
 
     public init(
         interval: Duration, roundsInterval: Bool = true, jitter: Duration = .zero, offset: Duration = .zero,
-        precision: Duration? = nil, timeSource: TimeSource = .metric
+        precision: Duration? = nil, timeSource: TimeSource = .metric,
+        arrivalPrecision: Duration? = nil
     ) {
         self.interval = interval
         self.roundsInterval = roundsInterval
@@ -52,6 +56,7 @@ public struct InputSchedule: Sendable, Hashable {
         self.offset = offset
         self.precision = precision ?? TickSchedule.precision(configured: .zero, interval: interval)
         self.timeSource = timeSource
+        self.arrivalPrecision = arrivalPrecision ?? self.precision
     }
 }
 

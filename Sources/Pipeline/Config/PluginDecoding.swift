@@ -14,7 +14,7 @@ extension ConfigDecodingRun {
                 ? agent.collectionJitter : values.duration("collection_jitter"),
             offset: firstPositive(values.duration("collection_offset"), agent.collectionOffset),
             precision: source == .metric ? TickSchedule.precision(configured: precision, interval: interval) : .zero,
-            timeSource: source)
+            timeSource: source, arrivalPrecision: spec.isService ? values.duration("precision") : nil)
         warnAboutNumbers(instance)
         inputs.append(
             InputConfig(

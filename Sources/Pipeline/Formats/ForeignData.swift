@@ -1,7 +1,7 @@
 /// Reads what programs, files and senders give, in the data format that the input's options name.
 ///
 /// One value an input instance: it remembers series and schemas from one text to the next.
-public struct ForeignData: ~Copyable {
+public struct ForeignData {
     private enum Format {
         case influx
         case json(JSONFormat)
@@ -15,7 +15,7 @@ public struct ForeignData: ~Copyable {
 
     private let format: Format
     private let precision: TimePrecision
-    private var lines = LineProtocolParser()
+    private var lines: LineProtocolParser
     private var cache = SeriesCache()
 
     /// The options that every input with a data format has.
@@ -41,18 +41,20 @@ public struct ForeignData: ~Copyable {
         ]
     }
 
-    /// Reads by the options above; points without a name of their own are called `measurement`.
+    /// Reads by the options above; points without a name of their own are called `measurement`, and all get `extraTags`.
     /// Errors: an option that is not understood.
-    public init(options: OptionValues, measurement: String) throws(FormatError) {
+    public init(options: OptionValues, measurement: String, extraTags: [Tag] = []) throws(FormatError) {
         guard let unit = TimePrecision(unit: options.duration("influx_timestamp_precision")) else {
             throw FormatError("influx_timestamp_precision must be 1ns, 1us, 1ms, 1s, 1m or 1h")
         }
         precision = unit
+        lines = LineProtocolParser(extraTags: extraTags)
         guard options.string("data_format") == "json" else {
             format = .influx
             return
         }
         var settings = JSONFormat.Settings(measurement: measurement)
+        settings.extraTags = extraTags
         settings.query = options.string("json_query")
         settings.tagKeys = options.strings("tag_keys")
         settings.stringFields = options.strings("json_string_fields")

@@ -16,6 +16,8 @@ public struct JSONFormat: Sendable {
         public var timeFormat = ""
         /// Whether one bad element of an array costs the whole array.
         public var isStrict = true
+        /// Tags that every point gets; they replace what the data say.
+        public var extraTags: [Tag] = []
 
         public init(measurement: String) { self.measurement = measurement }
     }
@@ -103,7 +105,8 @@ public struct JSONFormat: Sendable {
             leaves.remove(at: index)
         }
         var measurement = settings.measurement
-        if !settings.nameKey.isEmpty, case .string(let name)? = leaves.first(where: { $0.key == settings.nameKey })?.value
+        if !settings.nameKey.isEmpty,
+            case .string(let name)? = leaves.first(where: { $0.key == settings.nameKey })?.value
         {
             measurement = name
         }
@@ -136,7 +139,7 @@ public struct JSONFormat: Sendable {
             }
         }
         guard !fields.isEmpty else { return }
-        samples.append(cache.series(measurement, tags), cache.schema(fields), at: time, cells: cells)
+        samples.append(cache.series(measurement, tags + settings.extraTags), cache.schema(fields), at: time, cells: cells)
     }
 
     private static func tagText(_ value: JSONValue) -> String? {

@@ -39,9 +39,11 @@ public struct JSONPath: Sendable, Hashable {
         var value = value
         for step in steps {
             switch value {
-            case .object: guard let next = value[key: step] else { return nil }
+            case .object:
+                guard let next = value[step] else { return nil }
                 value = next
-            case .array: guard let index = Int(step), let next = value[index: index] else { return nil }
+            case .array:
+                guard let index = Int(step), let next = value[index] else { return nil }
                 value = next
             default: return nil
             }

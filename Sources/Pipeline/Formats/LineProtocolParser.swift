@@ -11,7 +11,7 @@
 /// Cost: a line whose series and fields were seen before is one look-up, a comparison of its keys and the reading of its
 /// values.
 /// Source: the line protocol reference of InfluxDB, and what Telegraf's own parser takes.
-public struct LineProtocolParser: ~Copyable {
+public struct LineProtocolParser {
     public struct Limits: Sendable, Hashable {
         public var lineBytes = 1 << 20
         public var tags = 256
@@ -40,12 +40,17 @@ public struct LineProtocolParser: ~Copyable {
     }
 
     private let limits: Limits
+    /// Tags that every point gets; they replace what a line says.
+    private let extraTags: [Tag]
     private var series = ByteTable<KnownSeries>()
     private var shapes = ByteTable<FieldShape>()
     private var cells: [UInt64] = []
     private var shapeBytes: [UInt8] = []
 
-    public init(limits: Limits = Limits()) { self.limits = limits }
+    public init(limits: Limits = Limits(), extraTags: [Tag] = []) {
+        self.limits = limits
+        self.extraTags = extraTags
+    }
 
     /// Reads until the set holds `Limits.rows` rows or the text ends; true while there is more. Points without a time of
     /// their own get `time`.
@@ -102,7 +107,7 @@ public struct LineProtocolParser: ~Copyable {
         if let found = series.find(head) {
             known = found
         } else {
-            known = KnownSeries(try LineHead.series(head, tagsLimit: limits.tags))
+            known = KnownSeries(try LineHead.series(head, tagsLimit: limits.tags, extraTags))
             series.insert(known, for: head)
         }
         reader.skipBlanks()

@@ -231,7 +231,9 @@ enum LineHead {
     }
 
     /// Errors: no measurement, a tag without key or value, too many tags.
-    static func series(_ head: UnsafeBufferPointer<UInt8>, tagsLimit: Int) throws(LineIssueReason) -> Series {
+    static func series(
+        _ head: UnsafeBufferPointer<UInt8>, tagsLimit: Int, _ extraTags: [Tag] = []
+    ) throws(LineIssueReason) -> Series {
         var at = end(head, from: 0, stops: comma)
         guard at > 0 else { throw .missingMeasurement }
         let measurement = unescaped(UnsafeBufferPointer(rebasing: head[..<at]), equals: false)
@@ -250,6 +252,6 @@ enum LineHead {
                     unescaped(UnsafeBufferPointer(rebasing: head[keyEnd + 1..<at]), equals: true)))
             guard tags.count <= tagsLimit else { throw .tooManyTags }
         }
-        return Series(measurement, tags: tags)
+        return Series(measurement, tags: tags + extraTags)
     }
 }
