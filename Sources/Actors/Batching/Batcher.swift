@@ -189,8 +189,12 @@ public actor Batcher {
 
     /// Ends the open batch of a stream; nil when nothing is open.
     private func sealed(_ stream: OpenStream) -> Sealed? {
+        let now = clock.wall
         let sealed = stream.encoder.seal { lines, points, newest in
-            (bytes: lines.count, batch: stream.sealing(lines, points: points, newest: newest))
+            (
+                bytes: lines.count,
+                batch: stream.sealing(lines, points: points, newest: Batcher.age(newest, sealedAt: now))
+            )
         }
         guard let sealed else { return nil }
         counters.sealedBatches &+= 1
@@ -198,6 +202,13 @@ public actor Batcher {
         counters.encodedBytes &+= UInt64(sealed.bytes)
         counters.sealedBytes &+= UInt64(sealed.batch.payload.count)
         return (stream.plan.sink, sealed.batch)
+    }
+
+    /// The time by which a batch grows old in the spill: that of its newest point, unless foreign data bring times of
+    /// another age. Those must neither expire at once nor stop others from expiring.
+    static func age(_ newest: Timestamp, sealedAt now: Timestamp) -> Timestamp {
+        let distance = newest - now
+        return distance > .seconds(60) || distance < .seconds(-60) ? now : newest
     }
 
     /// Keeps the counters of a stream that goes away.

@@ -9,6 +9,8 @@ public enum InputRegistry {
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
         InputPlugin(spec: ExecCollector.spec) { try ExecCollector(options: $0, host: $1) },
         InputPlugin(
+            spec: InfluxDBListener.spec, makeIn: { try InfluxDBListener(options: $0, environment: $1) }),
+        InputPlugin(
             spec: InternalCollector.spec,
             makeIn: { options, environment in
                 InternalCollector(options: options, agent: environment.agent)

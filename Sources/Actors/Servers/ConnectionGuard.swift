@@ -12,10 +12,12 @@ public struct ServerLimits: Sendable, Hashable {
     public var stallTime: Duration
     /// The same for endless replies, whose reader may pause.
     public var streamStallTime: Duration
+    /// How long a connection may say nothing between two requests; nil = `requestTime`.
+    public var idleTime: Duration?
 
     public init(
         clients: Int, headBytes: Int, bodyBytes: Int, requestTime: Duration, stallTime: Duration,
-        streamStallTime: Duration
+        streamStallTime: Duration, idleTime: Duration? = nil
     ) {
         self.clients = clients
         self.headBytes = headBytes
@@ -23,6 +25,7 @@ public struct ServerLimits: Sendable, Hashable {
         self.requestTime = requestTime
         self.stallTime = stallTime
         self.streamStallTime = streamStallTime
+        self.idleTime = idleTime
     }
 }
 
@@ -50,10 +53,13 @@ final class ConnectionGuard: ChannelDuplexHandler {
     static let name = "godwit.guard"
 
     private let limits: ServerLimits
+    /// What the bodies of all connections share; nil = each has its own bound alone.
+    private let budget: BodyBudget?
     /// Set when the peer gets this status and nothing else.
     private let refusal: String?
     private var received = 0
     private var bodyReceived = 0
+    private var charged = 0
     private var lineEnds = 0
     private var sawLineEnd = false
     private var isHeadComplete = false
@@ -65,8 +71,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private var completedWrites: UInt64 = 0
     private var drained: EventLoopPromise<Void>?
 
-    init(_ limits: ServerLimits, refusal: String?) {
+    init(_ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil) {
         self.limits = limits
+        self.budget = budget
         self.refusal = refusal
     }
 
@@ -78,6 +85,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         requestTimer?.cancel()
         stallTimer?.cancel()
+        discharge()
         drained?.fail(ChannelError.ioOnClosedChannel)
         drained = nil
         context.fireChannelInactive()
@@ -88,6 +96,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isRefused else { return }
         let buffer = unwrapInboundIn(data)
+        if received == 0, limits.idleTime != nil { limitRequest(context, limits.requestTime) }
         if let status = count(buffer) { return refuse(context, status) }
         context.fireChannelRead(data)
     }
@@ -108,6 +117,10 @@ final class ConnectionGuard: ChannelDuplexHandler {
             }
         }
         bodyReceived += buffer.readableBytes - headBytes
+        if let budget, bodyReceived > charged {
+            guard budget.charge(bodyReceived - charged) else { return "503 Service Unavailable" }
+            charged = bodyReceived
+        }
         if bodyReceived > limits.bodyBytes { return "413 Content Too Large" }
         if received - bodyReceived > limits.headBytes {
             return sawLineEnd ? "431 Request Header Fields Too Large" : "414 URI Too Long"
@@ -117,10 +130,20 @@ final class ConnectionGuard: ChannelDuplexHandler {
 
     private func awaitRequest(_ context: ChannelHandlerContext) {
         (received, bodyReceived, lineEnds, sawLineEnd, isHeadComplete) = (0, 0, 0, false, false)
+        discharge()
+        limitRequest(context, limits.idleTime ?? limits.requestTime)
+    }
+
+    private func discharge() {
+        if charged > 0 { budget?.release(charged) }
+        charged = 0
+    }
+
+    private func limitRequest(_ context: ChannelHandlerContext, _ time: Duration) {
         requestTimer?.cancel()
         guard context.channel.isActive else { return }
         let loop = context.eventLoop.assumeIsolated()
-        requestTimer = loop.scheduleTask(in: .nanoseconds(limits.requestTime.wholeNanoseconds)) { [weak self] in
+        requestTimer = loop.scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { [weak self] in
             guard let self else { return }
             // A client that said nothing gets nothing.
             if self.received > 0 { self.refuse(context, "408 Request Timeout") } else { context.close(promise: nil) }

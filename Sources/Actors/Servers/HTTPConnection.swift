@@ -39,11 +39,20 @@ struct HTTPConnection: Sendable {
     func serve() async {
         try? await wire.executeThenClose { inbound, outbound in
             var parts = inbound.makeAsyncIterator()
-            while let (head, body) = try await nextRequest(&parts) {
+            while let (head, body, refusal) = try await nextRequest(&parts, outbound) {
                 try await tell(.requestRead)
                 let request = ServedRequest(
                     method: head.method.rawValue, target: head.uri,
                     headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer)
+
+                if let refusal {
+                    var last = head
+                    last.headers.replaceOrAdd(name: "Connection", value: "close")
+                    _ = try await write(refusal, to: last, outbound)
+                    return try await tell(.replyWritten)
+                }
+                let request = ServedRequest(
+                    method: head.method.rawValue, target: head.uri, headers: head.headers, body: body, peer: peer)
                 let reply = await router.reply(to: request)
                 let mayFollow = try await write(reply, to: head, outbound)
                 try await tell(.replyWritten)
@@ -56,18 +65,30 @@ struct HTTPConnection: Sendable {
         try await wire.channel.triggerUserOutboundEvent(milestone).get()
     }
 
+    /// A request, or its head with the reply that ends the connection.
     private func nextRequest(
-        _ parts: inout NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator
-    ) async throws -> (HTTPRequestHead, [UInt8])? {
+        _ parts: inout NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator,
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+    ) async throws -> (HTTPRequestHead, [UInt8], ServedReply?)? {
         var head: HTTPRequestHead?
         var body: [UInt8] = []
         while let part = try await parts.next(isolation: #isolation) {
             switch part {
-            case .head(let received): head = received
+            case .head(let received):
+                head = received
+                let path = ServedRequest(method: "", target: received.uri, peer: peer).path
+                if let refusal = router.gate?(received.method.rawValue, path, received.headers) {
+                    return (received, [], refusal)
+                }
+                if received.headers.contains(name: "Expect") {
+                    // Clients with a large body ask first; without an answer they wait a second.
+                    let go = HTTPResponseHead(version: .http1_1, status: .continue)
+                    try await outbound.write(.head(go))
+                }
             case .body(let bytes): body += bytes.readableBytesView
             case .end:
                 guard let head else { return nil }
-                return (head, body)
+                return (head, body, nil)
             }
         }
         return nil

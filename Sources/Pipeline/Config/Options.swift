@@ -60,7 +60,9 @@ public struct PluginSpec: Sendable, Hashable {
     /// Whether an input emits when data come, and keeps the times that they bring.
     public var isService: Bool
 
-    public init(name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = [], isService: Bool = false) {
+    public init(
+        name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = [], isService: Bool = false
+    ) {
         self.name = name
         self.summary = summary
         self.options = options

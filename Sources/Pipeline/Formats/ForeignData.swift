@@ -16,7 +16,7 @@ public struct ForeignData {
     private let format: Format
     private let precision: TimePrecision
     private var lines: LineProtocolParser
-    private var cache = SeriesCache()
+    private var cache = ForeignSeries()
 
     /// The options that every input with a data format has.
     public static func options(fallback: String) -> [OptionSpec] {

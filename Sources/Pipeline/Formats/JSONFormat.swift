@@ -57,7 +57,7 @@ public struct JSONFormat: Sendable {
     /// Errors: what is no JSON, no object, or has no time where one is asked for. With `isStrict` none of the document is
     /// taken then.
     func read(
-        _ document: [UInt8], at time: Timestamp, _ cache: inout SeriesCache, into samples: inout SampleSet,
+        _ document: [UInt8], at time: Timestamp, _ cache: inout ForeignSeries, into samples: inout SampleSet,
         _ errors: inout [String]
     ) {
         let root: JSONValue
@@ -85,7 +85,7 @@ public struct JSONFormat: Sendable {
     }
 
     private func add(
-        _ object: JSONValue, _ time: Timestamp, _ cache: inout SeriesCache, _ samples: inout SampleSet,
+        _ object: JSONValue, _ time: Timestamp, _ cache: inout ForeignSeries, _ samples: inout SampleSet,
         _ complaints: inout [String]
     ) {
         guard case .object = object else { return complaints.append("an element is no object") }
@@ -114,7 +114,7 @@ public struct JSONFormat: Sendable {
     }
 
     private func append(
-        _ leaves: [Leaf], _ measurement: String, _ time: Timestamp, _ cache: inout SeriesCache,
+        _ leaves: [Leaf], _ measurement: String, _ time: Timestamp, _ cache: inout ForeignSeries,
         _ samples: inout SampleSet
     ) {
         var tags: [Tag] = []
@@ -139,7 +139,8 @@ public struct JSONFormat: Sendable {
             }
         }
         guard !fields.isEmpty else { return }
-        samples.append(cache.series(measurement, tags + settings.extraTags), cache.schema(fields), at: time, cells: cells)
+        samples.append(
+            cache.series(measurement, tags + settings.extraTags), cache.schema(fields), at: time, cells: cells)
     }
 
     private static func tagText(_ value: JSONValue) -> String? {

@@ -1,7 +1,7 @@
 /// Series and schemas that are made from texts, remembered so that the same texts give the same objects.
 ///
 /// Bounds: two generations of `limit` entries each, as in `ByteTable`.
-struct SeriesCache {
+struct ForeignSeries {
     private struct Name: Hashable {
         var measurement: String
         var tags: [Tag]

@@ -1,0 +1,200 @@
+"""Inputs that take foreign data: what applications push, what programs print, what files grow by."""
+import base64
+import gzip
+import http.client
+import os
+import signal
+import socket
+import stat
+import time
+
+from support.case import EndToEnd
+from support.processes import wait_until
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def body_of(server, measurement):
+    """The lines of a measurement that arrived, without the host tag."""
+    prefix = measurement.encode()
+    return sorted(line.replace(b",host=h", b"") for line in server.lines if line.startswith(prefix))
+
+
+class InfluxDBListener(EndToEnd):
+    """Applications write to the agent as they would to InfluxDB."""
+
+    def listener(self, options=None, **agent):
+        self.port = free_port()
+        self.backend = self.server()
+        settings = dict({"service_address": "127.0.0.1:%d" % self.port}, **(options or {}))
+        return self.agent(url=self.backend.url, inputs=[("influxdb_listener", settings)], **agent)
+
+    def write(self, body, path="/write?db=x", headers=None, method="POST"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers or {})
+            reply = connection.getresponse()
+            return reply.status, reply.read(), reply.headers
+        finally:
+            connection.close()
+
+    def arrived(self, lines, measurement="app"):
+        wanted = sorted(line.encode() for line in lines)
+        wait_until(lambda: body_of(self.backend, measurement) == wanted, 20,
+                   "%s arrive, not %s" % (wanted, body_of(self.backend, measurement)))
+
+    def test_good_lines_are_taken_and_bad_ones_named(self):
+        agent = self.listener()
+        self.assertEqual(self.write("app,a=b v=1i,s=\"x y\" 1000000001\n")[0], 204)
+        code, text, _ = self.write("app v=2 1000000002\nnonsense\napp v=3 1000000003\napp v= 4\n")
+        self.assertEqual(code, 400)
+        self.assertIn(b"line 2: no fields; line 4: a field without a value; 2 points were taken", text)
+        self.assertEqual(self.write("app v=4 1001\n", "/api/v2/write?bucket=b&org=o&precision=ms")[0], 204)
+        self.assertEqual(self.write("app v=5 2\n", "/write?precision=s")[0], 204)
+        self.arrived(['app,a=b s="x y",v=1i 1000000001', "app v=2 1000000002", "app v=3 1000000003",
+                      "app v=4 1001000000", "app v=5 2000000000"])
+        entry = next(each for each in agent.status()["inputs"] if each["id"] == "influxdb_listener")
+        self.assertEqual(entry["points"], 5)
+        self.assertEqual(entry["errors"], 2)
+
+    def test_the_other_pages(self):
+        self.listener()
+        self.assertEqual(self.write(None, "/ping", method="GET")[0], 204)
+        self.assertEqual(self.write(None, "/ping", method="HEAD")[0], 204)
+        self.assertEqual(self.write(None, "/health", method="GET")[0], 204)
+        code, text, _ = self.write(None, "/query?q=CREATE+DATABASE+x", method="POST")
+        self.assertEqual((code, text.strip()), (200, b'{"results":[]}'))
+        self.assertEqual(self.write(None, "/write", method="GET")[0], 405)
+        self.assertEqual(self.write("app v=1", "/none")[0], 404)
+        self.assertEqual(self.write("app v=1", "/write?precision=fortnight")[0], 400)
+        self.assertEqual(self.write("")[0], 204)
+
+    def test_gzip_and_its_bounds(self):
+        self.listener({"max_body_size": "64KiB"})
+        zipped = {"Content-Encoding": "gzip"}
+        self.assertEqual(self.write(gzip.compress(b"app v=1 1\n"), headers=zipped)[0], 204)
+        self.assertEqual(self.write(gzip.compress(b"app v=1 1\n" * 100000), headers=zipped)[0], 413)
+        self.assertEqual(self.write(b"app v=1 1\n", headers=zipped)[0], 400)
+        self.assertEqual(self.write(gzip.compress(b"app v=1 1\n")[:-5], headers=zipped)[0], 400)
+        self.assertEqual(self.write(b"app v=1 1\n", headers={"Content-Encoding": "br"})[0], 415)
+        try:
+            self.assertEqual(self.write(b"app v=9 9\n" * 100000)[0], 413)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        self.arrived(["app v=1 1"])
+
+    def test_parameters_become_tags_that_replace_those_of_the_data(self):
+        self.listener({"database_tag": "db", "retention_policy_tag": "rp", "bucket_tag": "bucket"})
+        self.assertEqual(self.write("app,db=old v=1 1\n", "/write?db=new&rp=two")[0], 204)
+        self.assertEqual(self.write("app v=2 2\n", "/api/v2/write?bucket=three")[0], 204)
+        self.arrived(["app,db=new,rp=two v=1 1", "app,bucket=three v=2 2"])
+
+    def test_who_may_write(self):
+        self.listener({"basic_username": "u", "basic_password": "p:w", "token": "s3cret"})
+        self.assertEqual(self.write("app v=1 1")[0], 401)
+        good = base64.b64encode(b"u:p:w").decode()
+        bad = base64.b64encode(b"u:p:v").decode()
+        self.assertEqual(self.write("app v=1 1", headers={"Authorization": "Basic " + good})[0], 204)
+        self.assertEqual(self.write("app v=2 2", headers={"Authorization": "Token s3cret"})[0], 204)
+        self.assertEqual(self.write("app v=3 3", headers={"Authorization": "Bearer s3cret"})[0], 204)
+        for wrong in ("Basic " + bad, "Token s3cre", "Token s3cret2", "Token ", "s3cret", "Basic"):
+            self.assertEqual(self.write("app v=9 9", headers={"Authorization": wrong})[0], 401, wrong)
+        self.assertEqual(self.write(None, "/ping", method="GET")[0], 204)
+        self.arrived(["app v=1 1", "app v=2 2", "app v=3 3"])
+
+    def test_an_acknowledged_write_survives_a_kill_when_asked_for(self):
+        agent = self.listener({"acknowledge": "spilled"}, flush="1h")
+        self.backend.refuse()
+        for number in range(20):
+            self.assertEqual(self.write("app v=%d %d\n" % (number, number + 1))[0], 204)
+        agent.kill()
+        self.backend.resume()
+        agent.start()
+        self.arrived(["app v=%d %d" % (number, number + 1) for number in range(20)])
+
+    def test_a_regular_stop_loses_nothing(self):
+        agent = self.listener(flush="1h")
+        for number in range(20):
+            self.assertEqual(self.write("app v=%d %d\n" % (number, number + 1))[0], 204)
+        self.assertEqual(agent.stop(), 0)
+        self.assertEqual(len([line for line in set(agent.spilled()) | set(self.backend.lines)
+                              if line.startswith(b"app")]), 20)
+
+    def test_slow_and_hostile_clients_harm_nobody(self):
+        agent = self.listener({"read_timeout": "1s", "max_connections": 8})
+        idle = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(7)]
+        for number, each in enumerate(idle):
+            each.sendall(b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"[:20 + 5 * number])
+        self.assertEqual(self.write("app v=1 1")[0], 204)
+        wait_until(lambda: all(self.is_closed(each) for each in idle), 20, "slow clients are closed")
+        with socket.create_connection(("127.0.0.1", self.port)) as garbage:
+            garbage.sendall(os.urandom(4096))
+            self.assertTrue(wait_until(lambda: self.is_closed(garbage), 20, "garbage is closed"))
+        many = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(8)]
+        time.sleep(0.2)
+        self.assertEqual(self.write("app v=2 2")[0], 503)
+        for each in many:
+            each.close()
+        wait_until(lambda: self.write("app v=3 3")[0] == 204, 20, "room again")
+        self.assertTrue(agent.is_running)
+
+    @staticmethod
+    def is_closed(connection):
+        connection.settimeout(0.05)
+        try:
+            while connection.recv(65536):
+                pass
+            return True
+        except socket.timeout:
+            return False
+        except OSError:
+            return True
+
+    def test_a_reload_leaves_the_connections_of_an_unchanged_listener(self):
+        agent = self.listener()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("POST", "/write", "app v=1 1")
+        reply = connection.getresponse()
+        reply.read()
+        self.assertEqual(reply.status, 204)
+        source = connection.sock.getsockname()
+        agent.parts["agent"]["metric_batch_size"] = 17
+        agent.parts["inputs"].append(("system", {}))
+        agent.write_config()
+        self.assertEqual(agent.run("reload").returncode, 0)
+        connection.request("POST", "/write", "app v=2 2")
+        reply = connection.getresponse()
+        reply.read()
+        self.assertEqual(reply.status, 204)
+        self.assertEqual(connection.sock.getsockname(), source, "the connection was made anew")
+        self.arrived(["app v=1 1", "app v=2 2"])
+
+    def test_many_writers_at_once_lose_nothing(self):
+        import threading
+        agent = self.listener(flush="300ms")
+        answers = []
+
+        def writer(number):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            for round_number in range(20):
+                base = (number * 20 + round_number) * 50
+                body = "".join("app,w=%d v=%di %d\n" % (number, k, base + k + 1) for k in range(50))
+                connection.request("POST", "/write", body)
+                reply = connection.getresponse()
+                reply.read()
+                answers.append(reply.status)
+            connection.close()
+
+        threads = [threading.Thread(target=writer, args=(number,)) for number in range(16)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        self.assertEqual(set(answers), {204})
+        wait_until(lambda: len(body_of(self.backend, "app")) == 16000, 30, "all points arrive")
+        self.assert_exact(agent.balance())
+        self.assertEqual(agent.balance()["dropped"], 0)
