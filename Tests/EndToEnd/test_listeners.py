@@ -31,7 +31,19 @@ class InfluxDBListener(EndToEnd):
         self.port = free_port()
         self.backend = self.server()
         settings = dict({"service_address": "127.0.0.1:%d" % self.port}, **(options or {}))
-        return self.agent(url=self.backend.url, inputs=[("influxdb_listener", settings)], **agent)
+        made = self.agent(url=self.backend.url, inputs=[("influxdb_listener", settings)], **agent)
+        self.wait_listening()
+        return made
+
+    def wait_listening(self):
+        """The agent is ready before its inputs are: a taken port must not keep it from starting."""
+        def listens():
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return True
+            except ConnectionRefusedError:
+                return False
+        wait_until(listens, 20, "the listener listens")
 
     def write(self, body, path="/write?db=x", headers=None, method="POST"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -198,3 +210,74 @@ class InfluxDBListener(EndToEnd):
         wait_until(lambda: len(body_of(self.backend, "app")) == 16000, 30, "all points arrive")
         self.assert_exact(agent.balance())
         self.assertEqual(agent.balance()["dropped"], 0)
+
+
+class Statsd(EndToEnd):
+    """Applications send statsd."""
+
+    def statsd(self, options=None, kind=socket.SOCK_DGRAM, **agent):
+        self.port = free_port(kind)
+        self.backend = self.server()
+        settings = dict({"service_address": "127.0.0.1:%d" % self.port, "delete_gauges": False}, **(options or {}))
+        made = self.agent(url=self.backend.url, inputs=[("statsd", settings)], **agent)
+        if kind == socket.SOCK_STREAM:
+            InfluxDBListener.wait_listening(self)
+            return made
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("127.0.0.1", self.port))
+
+            def listens():
+                try:
+                    probe.send(b"probe:1|g")
+                    time.sleep(0.05)
+                    probe.send(b"probe:1|g")
+                    return True
+                except ConnectionRefusedError:
+                    return False
+            wait_until(listens, 20, "the socket is bound")
+        return made
+
+    def total(self, measurement):
+        """The sum of a counter's values over all ticks."""
+        lines = [line for line in self.backend.lines if line.startswith(measurement.encode() + b",")]
+        return sum(int(line.split(b"value=")[1].split(b"i ")[0]) for line in lines)
+
+    def test_datagrams_are_counted(self):
+        agent = self.statsd({"percentiles": [90], "templates": ["web.* measurement.host"]})
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(500):
+                sender.sendto(b"hits:1|c\nload:%d|ms" % number, ("127.0.0.1", self.port))
+                if number % 50 == 49:
+                    time.sleep(0.05)
+            sender.sendto(b"web.a:7|g\nbad line", ("127.0.0.1", self.port))
+        wait_until(lambda: self.total("hits") == 500, 20, "all counted")
+        wait_until(lambda: any(line.startswith(b"web,host=a,metric_type=gauge value=7") or
+                               line.startswith(b"web,host=a") for line in self.backend.lines), 20, "the gauge")
+        self.assertTrue(any(b"90_percentile=" in line for line in self.backend.lines))
+        wait_until(lambda: "1 lines not understood" in agent.log_text(), 20, "the bad line is said")
+
+    def test_a_stop_gathers_what_was_heard(self):
+        agent = self.statsd(interval="1h", flush="1h")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"last:3|c", ("127.0.0.1", self.port))
+        time.sleep(0.3)
+        self.assertEqual(agent.stop(), 0)
+        lines = set(agent.spilled()) | set(self.backend.lines)
+        self.assertTrue(any(line.startswith(b"last,") and b"value=3i" in line for line in lines), lines)
+
+    def test_streams_and_their_bounds(self):
+        agent = self.statsd({"protocol": "tcp", "max_tcp_connections": 2}, socket.SOCK_STREAM)
+        one = socket.create_connection(("127.0.0.1", self.port))
+        two = socket.create_connection(("127.0.0.1", self.port))
+        for _ in range(100):
+            one.sendall(b"tc")
+            one.sendall(b"p:1|c\n")
+        two.sendall(b"tcp:1|c")
+        time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", self.port)) as third:
+            self.assertTrue(wait_until(lambda: InfluxDBListener.is_closed(third), 20, "one too many is closed"))
+        two.close()
+        wait_until(lambda: self.total("tcp") == 101, 20, "all counted")
+        one.sendall(b"x" * 20000)
+        wait_until(lambda: InfluxDBListener.is_closed(one), 20, "an endless line is closed")
+        self.assertTrue(agent.is_running)

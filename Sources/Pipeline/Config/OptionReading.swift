@@ -107,6 +107,7 @@ struct OptionReader {
         case (.strings, .array(let nodes)): return strings(nodes).map { .strings($0) }
         // As Telegraf takes it: files have `precision = ""`.
         case (.duration, .string("")): return .duration(.zero)
+        case (.numbers, .array(let nodes)): return numbers(nodes).map { .numbers($0) }
         case (.commands, .array(let nodes)): return commands(nodes).map { .commands($0) }
         case (.duration, .string(let value)): return Quantity.duration(value).map { .duration($0) }
         case (.duration, .integer(let value)): return Quantity.duration(seconds: Double(value)).map { .duration($0) }
@@ -125,6 +126,18 @@ struct OptionReader {
         for node in nodes {
             guard case .string(let text) = node.kind else { return nil }
             out.append(text)
+        }
+        return out
+    }
+
+    private static func numbers(_ nodes: [ConfigNode]) -> [Double]? {
+        var out: [Double] = []
+        for node in nodes {
+            switch node.kind {
+            case .integer(let value): out.append(Double(value))
+            case .float(let value) where value.isFinite: out.append(value)
+            default: return nil
+            }
         }
         return out
     }
@@ -172,6 +185,7 @@ struct OptionReader {
         case .strings: "a list of strings"
         case .duration: "a duration such as \"10s\", \"1m30s\" or \"500ms\""
         case .size: "a size such as \"64KiB\", \"10MB\" or a number of bytes"
+        case .numbers: "a list of numbers"
         case .commands: "a list of commands, each a string or a list of strings"
         case .table: "a table of strings"
         case .listTable: "a table of lists of strings"
@@ -227,7 +241,7 @@ struct OptionReader {
                 Quantity.text(size: Int64(exactly: $0) ?? .max)
             }
             return "\(Quantity.text(size: size)) is out of range; allowed: \(ends.joined(separator: " to "))"
-        case .bool, .string, .strings, .commands, .table, .listTable, .secret: return nil
+        case .bool, .string, .strings, .numbers, .commands, .table, .listTable, .secret: return nil
         }
     }
 

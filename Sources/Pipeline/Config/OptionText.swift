@@ -12,6 +12,7 @@ extension OptionValue {
         case .size(let value): OptionValue.quoted(Quantity.text(size: value))
         case .table(let values):
             OptionValue.braced(values.map { "\(OptionValue.quoted($0.key)) = \(OptionValue.quoted($0.value))" })
+        case .numbers(let values): "[" + values.map { "\($0)" }.joined(separator: ", ") + "]"
         case .commands(let values): "[" + values.map(OptionValue.list).joined(separator: ", ") + "]"
         case .listTable(let values):
             OptionValue.braced(values.map { "\(OptionValue.quoted($0.key)) = \(OptionValue.list($0.value))" })

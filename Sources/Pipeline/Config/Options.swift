@@ -13,6 +13,7 @@ public enum OptionValue: Sendable, Hashable {
     case table([String: String])
     /// A table of lists of strings.
     case listTable([String: [String]])
+    case numbers([Double])
     /// A list of programs with their arguments, each a list of strings or one string cut as a shell would.
     case commands([[String]])
     /// A password or token: prints as `***`.
@@ -138,6 +139,11 @@ public struct OptionValues: Sendable, Hashable {
 
     public func listTable(_ name: String) -> [String: [String]] {
         guard case .listTable(let value) = self[name] else { preconditionFailure("BUG: option \(name) is no table") }
+        return value
+    }
+
+    public func numbers(_ name: String) -> [Double] {
+        guard case .numbers(let value) = self[name] else { preconditionFailure("BUG: option \(name) has no numbers") }
         return value
     }
 
