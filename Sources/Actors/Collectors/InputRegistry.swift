@@ -27,7 +27,6 @@ public enum InputRegistry {
         InputPlugin(spec: PressureCollector.spec) { try PressureCollector(host: $1) },
         InputPlugin(spec: ProcessesCollector.spec) { ProcessesCollector(host: $1) },
         InputPlugin(spec: ProcstatCollector.spec) { try ProcstatCollector(options: $0, host: $1) },
-
         InputPlugin(spec: StatsdListener.spec, makeIn: { try StatsdListener(options: $0, environment: $1) }),
         InputPlugin(spec: SwapCollector.spec) { SwapCollector(options: $0, host: $1) },
         InputPlugin(spec: SystemCollector.spec) { try SystemCollector(options: $0, host: $1) },

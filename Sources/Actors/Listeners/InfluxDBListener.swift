@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 import Pipeline
 
 /// Input `influxdb_listener`: takes line protocol over HTTP, as InfluxDB 1 and 2 do.
@@ -68,7 +67,7 @@ public actor InfluxDBListener: ServiceInput {
     /// Errors: an address that is none, a secret file that cannot be read.
     public init(options: OptionValues, environment: InputEnvironment) throws {
         let text = options.string("service_address")
-        guard let address = ListenAddress(text), ["", "tcp", "http"].contains(address.scheme) else {
+        guard let address = ListenAddress(text) else {
             throw CollectorError("influxdb_listener: service_address \"\(text)\" is no IP address with a port")
         }
         self.address = address
@@ -95,14 +94,15 @@ public actor InfluxDBListener: ServiceInput {
             stallTime: writeTime, streamStallTime: writeTime)
         limits.idleTime = .seconds(120)
         let server = TCPServer(
-            address: address, limits: limits, budget: budget, router: router(emitter), eventLoop: eventLoop)
-        try await server.run()
+            address: address, allowed: [], limits: limits, router: router(emitter), eventLoop: eventLoop,
+            budget: budget)
+        try await server.run { _ in }
     }
 
     private func router(_ emitter: any SampleEmitter) -> HTTPRouter {
         var router = HTTPRouter()
         let access = access
-        router.gate = { _, path, headers in access.refusal(path: path, headers) }
+        router.gate = { access.refusal($0) }
         router.on("POST", "/write", for: .read) { await self.write($0, bucket: false, emitter) }
         router.on("POST", "/api/v2/write", for: .read) { await self.write($0, bucket: true, emitter) }
         for path in ["/ping", "/health"] {
@@ -124,7 +124,7 @@ public actor InfluxDBListener: ServiceInput {
         var body = request.body
         var charged = 0
         defer { budget.release(charged) }
-        switch request.headers.first(name: "Content-Encoding")?.lowercased() {
+        switch request.header("content-encoding")?.lowercased() {
         case nil, "", "identity": break
         case "gzip", "x-gzip":
             do throws(Gzip.Failure) { body = try Gzip.inflate(request.body, limit: bodyLimit) } catch {

@@ -1,4 +1,3 @@
-import NIOHTTP1
 import Pipeline
 import Synchronization
 
@@ -41,9 +40,9 @@ final class ListenerAccess: Sendable {
     }
 
     /// nil for a request that may go on. What tells nothing and changes nothing is open to all.
-    func refusal(path: String, _ headers: HTTPHeaders) -> ServedReply? {
-        guard !isOpen, path != "/ping", path != "/health" else { return nil }
-        if let shown = headers.first(name: "Authorization"), isAccepted(shown) { return nil }
+    func refusal(_ head: ServedRequest) -> ServedReply? {
+        guard !isOpen, head.path != "/ping", head.path != "/health" else { return nil }
+        if let shown = head.header("authorization"), isAccepted(shown) { return nil }
         var reply = InfluxDBReplies.refused(401, "authorization failed")
         reply.headers.append(("WWW-Authenticate", "Basic realm=\"godwit\""))
         return reply
@@ -58,7 +57,8 @@ final class ListenerAccess: Sendable {
         }
         switch parts[0].lowercased() {
         case "basic":
-            let expected = Base64.encoded(Array("\(username):\(password)".utf8))
+            let expected = String(
+                decoding: Base64.basicCredentials(user: username, password: Secret(password)), as: UTF8.self)
             return !password.isEmpty && ConstantTime.equal(value, expected)
         case "token", "bearer": return !token.isEmpty && ConstantTime.equal(value, token)
         default: return false

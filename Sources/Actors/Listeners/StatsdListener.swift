@@ -40,7 +40,8 @@ public actor StatsdListener: ServiceInput {
             OptionSpec(
                 "max_series", .integer(100_000), "Series that are kept; more are dropped.", bounds: 1...10_000_000),
             OptionSpec(
-                "read_buffer_size", .size(0), "Receive buffer of the UDP socket; 0 means 4MiB, or what the kernel allows.",
+                "read_buffer_size", .size(0),
+                "Receive buffer of the UDP socket; 0 means 4MiB, or what the kernel allows.",
                 bounds: 0...1_073_741_824),
             OptionSpec(
                 "allowed_pending_messages", .integer(10_000), "Datagrams that may wait.",
@@ -93,7 +94,7 @@ public actor StatsdListener: ServiceInput {
     public init(options: OptionValues, environment: InputEnvironment) throws {
         let text = options.string("service_address")
         let name = options.string("protocol")
-        guard let address = ListenAddress(text), ["", "udp", "tcp", name].contains(address.scheme) else {
+        guard let address = ListenAddress(text) else {
             throw CollectorError("statsd: service_address \"\(text)\" is no IP address with a port")
         }
         self.address = address
@@ -140,7 +141,7 @@ public actor StatsdListener: ServiceInput {
                         try channel.pipeline.syncOperations.addHandler(StatsdStream(state, emitter))
                     }
                 }
-                .bind(to: try address.socketAddress()).get()
+                .bind(to: try address.socketAddress).get()
         } else {
             let bootstrap = DatagramBootstrap(group: eventLoop)
                 .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65_536))
@@ -154,7 +155,7 @@ public actor StatsdListener: ServiceInput {
                         try channel.pipeline.syncOperations.addHandler(StatsdDatagrams(state, emitter))
                     }
                 }
-            bound = try await bootstrap.bind(to: try address.socketAddress()).get()
+            bound = try await bootstrap.bind(to: try address.socketAddress).get()
         }
         channel = bound
         defer { channel = nil }
@@ -266,5 +267,15 @@ private final class StatsdStream: ChannelInboundHandler {
 
     private func take(_ lines: [UInt8]) {
         emitter.attributed { state.aggregate.withLock { $0.add(lines) } }
+    }
+}
+
+extension ListenAddress {
+    /// As the kernel wants it; without a host every address of both kinds. Errors: a kernel without the kind.
+    var socketAddress: SocketAddress {
+        get throws {
+            let bytes = host?.bytes ?? [UInt8](repeating: 0, count: 16)
+            return try SocketAddress(packedIPAddress: ByteBuffer(bytes: bytes), port: Int(port))
+        }
     }
 }

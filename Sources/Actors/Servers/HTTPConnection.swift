@@ -25,10 +25,11 @@ struct HTTPConnection: Sendable {
     /// Puts guard and codec on a connection that has just been accepted, on its event loop; nil for one that is turned
     /// away with the status `refusal`.
     static func make(
-        on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter
+        on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter,
+        budget: BodyBudget? = nil
     ) throws -> HTTPConnection? {
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal), name: ConnectionGuard.name)
+        try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal, budget: budget), name: ConnectionGuard.name)
         guard refusal == nil else { return nil }
         try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
         let wire = try Wire(wrappingChannelSynchronously: channel)
@@ -41,24 +42,24 @@ struct HTTPConnection: Sendable {
             var parts = inbound.makeAsyncIterator()
             while let (head, body, refusal) = try await nextRequest(&parts, outbound) {
                 try await tell(.requestRead)
-                let request = ServedRequest(
-                    method: head.method.rawValue, target: head.uri,
-                    headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer)
-
                 if let refusal {
                     var last = head
                     last.headers.replaceOrAdd(name: "Connection", value: "close")
                     _ = try await write(refusal, to: last, outbound)
                     return try await tell(.replyWritten)
                 }
-                let request = ServedRequest(
-                    method: head.method.rawValue, target: head.uri, headers: head.headers, body: body, peer: peer)
-                let reply = await router.reply(to: request)
+                let reply = await router.reply(to: request(head, body))
                 let mayFollow = try await write(reply, to: head, outbound)
                 try await tell(.replyWritten)
                 guard mayFollow else { return }
             }
         }
+    }
+
+    private func request(_ head: HTTPRequestHead, _ body: [UInt8]) -> ServedRequest {
+        ServedRequest(
+            method: head.method.rawValue, target: head.uri,
+            headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer)
     }
 
     private func tell(_ milestone: ConnectionGuard.Milestone) async throws {
@@ -76,10 +77,7 @@ struct HTTPConnection: Sendable {
             switch part {
             case .head(let received):
                 head = received
-                let path = ServedRequest(method: "", target: received.uri, peer: peer).path
-                if let refusal = router.gate?(received.method.rawValue, path, received.headers) {
-                    return (received, [], refusal)
-                }
+                if let refusal = router.gate?(request(received, [])) { return (received, [], refusal) }
                 if received.headers.contains(name: "Expect") {
                     // Clients with a large body ask first; without an answer they wait a second.
                     let go = HTTPResponseHead(version: .http1_1, status: .continue)

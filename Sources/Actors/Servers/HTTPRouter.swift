@@ -1,5 +1,4 @@
 import NIOCore
-import NIOHTTP1
 
 /// A request as a route sees it.
 public struct ServedRequest: Sendable {
@@ -10,16 +9,12 @@ public struct ServedRequest: Sendable {
     public var query: [String: String]
     /// As they came, repeated ones too.
     public var headers: [(name: String, value: String)]
-
-    public var headers: HTTPHeaders
     public var body: [UInt8]
     public var peer: PeerRight
 
     public init(
         method: String, target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
         peer: PeerRight
-
-        method: String, target: String, headers: HTTPHeaders = HTTPHeaders(), body: [UInt8] = [], peer: PeerRight
     ) {
         self.method = method
         self.headers = headers
@@ -101,7 +96,7 @@ public struct HTTPRouter: Sendable {
 
     private var routes: [String: [String: Route]] = [:]
     /// Looks at the head of a request, before its body is read: what it returns is the reply, and the connection ends.
-    public var gate: (@Sendable (_ method: String, _ path: String, _ headers: HTTPHeaders) -> ServedReply?)?
+    public var gate: (@Sendable (_ head: ServedRequest) -> ServedReply?)?
 
     public init() {}
 

@@ -13,33 +13,16 @@ public struct TCPServer: Sendable {
     /// Empty: everybody.
     private let allowed: [AddressRange]
     private let limits: ServerLimits
-
-import Logging
-import NIOCore
-import NIOHTTP1
-import NIOPosix
-import Pipeline
-
-/// An HTTP/1.1 server on a TCP address, for data from applications. The bounds are those of `UnixSocketServer`; who may
-/// ask is decided by the router's gate.
-public struct TCPServer: Sendable {
-    private let address: ListenAddress
-    private let limits: ServerLimits
-    private let budget: BodyBudget
+    private let budget: BodyBudget?
     private let router: HTTPRouter
     private let eventLoop: any EventLoop
 
     public init(
         address: ListenAddress, allowed: [AddressRange], limits: ServerLimits, router: HTTPRouter,
-        eventLoop: any EventLoop
+        eventLoop: any EventLoop, budget: BodyBudget? = nil
     ) {
         self.address = address
         self.allowed = allowed
-        self.limits = limits
-
-        address: ListenAddress, limits: ServerLimits, budget: BodyBudget, router: HTTPRouter, eventLoop: any EventLoop
-    ) {
-        self.address = address
         self.limits = limits
         self.budget = budget
         self.router = router
@@ -53,20 +36,6 @@ public struct TCPServer: Sendable {
         let clients = ClientCount(limit: limits.clients)
         let listener = try await bind(clients)
         await listening(listener.channel.localAddress?.port ?? Int(address.port))
-
-    /// Serves until cancelled, then ends every connection. `ready` gets the port.
-    ///
-    /// Errors: the address cannot be had.
-    public func run(ready: @Sendable (Int) -> Void = { _ in }) async throws {
-        let clients = ClientCount(limit: limits.clients)
-        let listener = try await ServerBootstrap(group: eventLoop)
-            .serverChannelOption(.backlog, value: 128)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .bind(to: try address.socketAddress()) { channel in
-                channel.eventLoop.makeCompletedFuture { try admit(channel, clients) }
-            }
-        ready(listener.channel.localAddress?.port ?? 0)
         try await listener.executeThenClose { inbound in
             try await withThrowingDiscardingTaskGroup { group in
                 for try await connection in inbound {
@@ -110,7 +79,7 @@ public struct TCPServer: Sendable {
         } else {
             channel.closeFuture.whenComplete { _ in clients.leave() }
         }
-        return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: .read, router)
+        return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: .read, router, budget: budget)
     }
 
     private func isAllowed(_ peer: SocketAddress?) -> Bool {
@@ -123,24 +92,5 @@ public struct TCPServer: Sendable {
         }
         guard let address else { return false }
         return allowed.contains { $0.contains(address) }
-
-    /// On the event loop, before the connection's first byte: nil for one that is turned away.
-    private func admit(_ channel: any Channel, _ clients: ClientCount) throws -> HTTPConnection? {
-        let pipeline = channel.pipeline.syncOperations
-        let refusal = clients.enter() ? nil : "503 Service Unavailable"
-        if refusal == nil { channel.closeFuture.whenComplete { _ in clients.leave() } }
-        let handler = ConnectionGuard(limits, refusal: refusal, budget: budget)
-        try pipeline.addHandler(handler, name: ConnectionGuard.name)
-        guard refusal == nil else { return nil }
-        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
-        let wire = try HTTPConnection.Wire(wrappingChannelSynchronously: channel)
-        return HTTPConnection(wire: wire, peer: .read, router: router)
-    }
-}
-
-extension ListenAddress {
-    /// As the kernel wants it. Errors: a text that is no IP address.
-    func socketAddress() throws -> SocketAddress {
-        try SocketAddress(ipAddress: host.isEmpty ? "::" : host, port: Int(port))
     }
 }

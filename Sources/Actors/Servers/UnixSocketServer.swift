@@ -75,22 +75,3 @@ public struct UnixSocketServer: Sendable {
         return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: right, router)
     }
 }
-
-
-/// How many connections are open.
-final class ClientCount: Sendable {
-    private let limit: Int
-    private let open = Mutex(0)
-
-    init(limit: Int) { self.limit = limit }
-
-    func enter() -> Bool {
-        open.withLock { open in
-            guard open < limit else { return false }
-            open += 1
-            return true
-        }
-    }
-
-    func leave() { open.withLock { $0 -= 1 } }
-}
