@@ -47,6 +47,10 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
         for row in (try? ProcDiskstats.parse(bytes)) ?? [] {
             precondition(row.name.upperBound <= bytes.count && !row.name.isEmpty, "a name outside of the file")
             _ = (row.rates(since: row, elapsed: 0), row.rates(since: row, elapsed: .max))
+            var meter = RateMeter<8>()
+            _ = meter.advance(to: InlineArray(repeating: 0), at: .zero)
+            let growth = meter.advance(to: row.growing, at: Instant(nanoseconds: 1))
+            precondition(growth.map { DiskFlow($0).queue.isFinite } ?? false, "growth from 0 that is none")
         }
     case 14:
         var properties = DeviceProperties()
@@ -93,7 +97,7 @@ private func fuzzCounters(_ bytes: [UInt8]) {
         precondition(counters.names.count == counters.values.count, "names without values")
         counters.updateList(part, keepsZeros: false)
         precondition(counters.names.count == counters.values.count, "names without values")
-        _ = ProcVmstat.swapPages(part)
+        _ = (ProcVmstat.swapPages(part), ProcVmstat.pagedKibibytes(part))
         _ = try? ProcStatCounters.parse(part)
         _ = try? ProcPressure.parse(part, resource: "cpu")
     }

@@ -25,17 +25,19 @@ public actor CPUCollector: Collector {
     ]
     private static let timeFields: [MetricSpec.Field] = columns.map { column in
         let source = column == "active" ? "all columns but idle, guest, guest_nice" : "column \(column)"
-        return .float("time_" + column, .seconds, "/proc/stat: \(source), divided by CLK_TCK")
+        let option = column == "active" ? "collect_cpu_time, report_active" : "collect_cpu_time"
+        return .float("time_" + column, .seconds, "/proc/stat: \(source), divided by CLK_TCK; option \(option)")
     }
     private static let usageFields: [MetricSpec.Field] = columns.map { column in
         let source =
             switch column {
             case "user": "user without guest"
             case "nice": "nice without guest_nice"
-            case "active": "all but idle"
+            case "active": "all columns but idle"
             default: column
             }
-        return .float("usage_" + column, .percent, "/proc/stat: growth of \(source), of the growth of all time")
+        let option = column == "active" ? "; option report_active" : ""
+        return .float("usage_" + column, .percent, "/proc/stat: growth of \(source), of that of all time\(option)")
     }
 
     private struct Known {

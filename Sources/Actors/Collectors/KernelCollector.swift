@@ -177,15 +177,12 @@ public actor KernelCollector: Collector {
     /// What is no number is left out of the line: rates of counters that the kernel does not have, among others.
     private func appendRates(_ counters: ProcStatCounters, _ now: Instant, to samples: inout SampleSet) {
         for (index, counter) in [counters.contextSwitches, counters.interrupts, counters.processesForked].enumerated() {
-            let growth = counter.flatMap { meters[index].advance(to: [UInt64(clamping: $0)], at: now) }
-            if counter == nil { meters[index] = RateMeter() }
+            let growth = meters[index].advance(to: counter.map { [UInt64(clamping: $0)] }, at: now)
             samples.float(growth?.perSecond(0) ?? .nan)
         }
-        let paged = paging(counters)
-        let flow = paged.flatMap { pagingMeter.advance(to: [$0.in, $0.out], at: now) }
-        if paged == nil { pagingMeter = RateMeter() }
-        samples.float(flow?.perSecond(0) ?? .nan)
-        samples.float(flow?.perSecond(1) ?? .nan)
+        let paged = pagingMeter.advance(to: paging(counters).map { [$0.in, $0.out] }, at: now)
+        samples.float(paged?.perSecond(0) ?? .nan)
+        samples.float(paged?.perSecond(1) ?? .nan)
     }
 
     /// What was read from and written to block devices: the old line of /proc/stat where it is, else its heirs.

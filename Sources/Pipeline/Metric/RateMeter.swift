@@ -15,11 +15,12 @@ public struct RateMeter<let count: Int>: Sendable {
 
     public init() {}
 
-    /// Notes a reading at `now`. Returns what grew since the one before.
-    public mutating func advance(to counters: InlineArray<count, UInt64>, at now: Instant) -> CounterGrowth<count>? {
+    /// Notes a reading at `now`; nil: the counters are not there, and the next reading is a first one. Returns what grew
+    /// since the reading before.
+    public mutating func advance(to counters: InlineArray<count, UInt64>?, at now: Instant) -> CounterGrowth<count>? {
         let before = last
-        last = Reading(counters: counters, time: now)
-        guard let before else { return nil }
+        last = counters.map { Reading(counters: $0, time: now) }
+        guard let before, let counters else { return nil }
         let seconds = (now - before.time).inSeconds
         guard seconds > 0 else { return nil }
         var counts = InlineArray<count, UInt64>(repeating: 0)

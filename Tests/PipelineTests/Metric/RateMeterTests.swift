@@ -46,6 +46,17 @@ struct RateMeterTests {
         #expect(growth.perSecond(0) == 1)
     }
 
+    @Test("counters that were not there begin anew")
+    func absence() throws {
+        var meter = RateMeter<1>()
+        _ = meter.advance(to: [1], at: start)
+        let absent = meter.advance(to: nil, at: start + .seconds(1))
+        let early = meter.advance(to: [9], at: start + .seconds(2))
+        #expect(absent == nil && early == nil)
+        let grown = meter.advance(to: [10], at: start + .seconds(3))
+        #expect(try #require(grown).perSecond(0) == 1)
+    }
+
     @Test("the greatest counters and distances give numbers")
     func extremes() throws {
         var meter = RateMeter<1>()

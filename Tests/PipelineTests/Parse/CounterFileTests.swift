@@ -51,6 +51,19 @@ struct CounterFileTests {
         #expect(ProcVmstat.swapPages(Array("pswpinx 3\npswpout x\n".utf8)) == (0, 0))
     }
 
+    @Test("vmstat: what was paged is there with both numbers or not at all, wherever the file ends")
+    func pagedKibibytes() throws {
+        let text = Array("nr_x 1\npgpgin 17\npgpgout 830\npswpin 7\n".utf8)
+        #expect(try #require(ProcVmstat.pagedKibibytes(text)) == (17, 830))
+        for odd in ["pgpgin 1\n", "pgpgout 2\n", "pgpgin x\npgpgout 2\n", "pgpgin 1\npgpgout\n", "pgpg 1\n"] {
+            #expect(ProcVmstat.pagedKibibytes(Array(odd.utf8)) == nil, "\(odd)")
+        }
+        for end in text.indices {
+            guard let paged = ProcVmstat.pagedKibibytes(Array(text[..<end])) else { continue }
+            #expect(paged.in == 17 && [8, 83, 830].contains(paged.out))
+        }
+    }
+
     @Test("netstat and snmp: prefix and column make the name; odd values are left out, short lines end early")
     func pairs() {
         var counters = ProcNetCounters()
