@@ -11,7 +11,11 @@ struct EchoRedaction: Sendable {
         var texts = headers.values.compactMap { $0.split(separator: " ").last.map(String.init) }
         switch credentials {
         case .none: break
-        case .basic(_, let password): texts.append(password.revealed)
+        case .basic(let user, let password):
+            texts.append(password.revealed)
+            let encoded = String(decoding: Base64.basicCredentials(user: user, password: password), as: UTF8.self)
+            // The padding may be left out.
+            texts += [encoded, String(encoded.prefix { $0 != "=" })]
         case .token(let token): texts.append(token.revealed)
         }
         secrets = texts.map { Array($0.utf8) }.filter { $0.count >= Self.leastBytes }.sorted { $0.count > $1.count }

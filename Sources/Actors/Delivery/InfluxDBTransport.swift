@@ -55,25 +55,36 @@ public actor InfluxDBTransport: Transport {
 
     /// Asks each server for `/ping` until one answers well.
     public func probe(deadline: Instant) async -> ProbeOutcome {
-        var reason = "no usable URL"
+        var outcome = ProbeOutcome.bad(reason: "no usable URL")
         for offset in endpoints.indices {
-            let index = (preferred + offset) % endpoints.count
-            do throws(SecretError) {
-                let request = HTTPRequest(
-                    .get, url: endpoints[index].pingURL, headers: headers, credentials: try credentials(index),
-                    connection: connection(index), timeout: min(.seconds(3), deadline - clock.now))
-                switch await client.perform(request) {
-                case .success(let reply):
-                    if isGood(reply.status) { return .good }
-                    reason = "/ping answered \(reply.status)"
-                case .failure(let failure): reason = failure.description
-                }
-            } catch {
-                reason = error.description
-            }
-            if Task.isCancelled { break }
+            outcome = await ping((preferred + offset) % endpoints.count, deadline).outcome
+            if outcome.isGood || Task.isCancelled { break }
         }
-        return .bad(reason: reason)
+        return outcome
+    }
+
+    /// What the first server says to `/ping`, for those who want to know more than good or bad.
+    public func ping(deadline: Instant) async -> PingAnswer {
+        endpoints.isEmpty ? .secret(SecretError(description: "no usable URL")) : await ping(0, deadline)
+    }
+
+    private func ping(_ index: Int, _ deadline: Instant) async -> PingAnswer {
+        do throws(SecretError) {
+            let request = HTTPRequest(
+                .get, url: endpoints[index].pingURL, headers: headers, credentials: try credentials(index),
+                connection: connection(index), timeout: min(.seconds(3), deadline - clock.now))
+            switch await client.perform(request) {
+            case .success(let reply): return .status(reply.status, isGood: isGood(reply.status))
+            case .failure(let failure): return .failure(failure)
+            }
+        } catch {
+            return .secret(error)
+        }
+    }
+
+    public func secretState() async -> SecretState {
+        if token.isStale || password.isStale { return .new }
+        return token.isWatchable || password.isWatchable ? .used : .fixed
     }
 
     private func isGood(_ status: Int) -> Bool {
@@ -233,5 +244,22 @@ public actor InfluxDBTransport: Transport {
         var options = settings.connection
         if let path = endpoints[index].socketPath { options.unixSocketPath = path }
         return options
+    }
+}
+
+/// What became of a `/ping`.
+public enum PingAnswer: Sendable {
+    case status(Int, isGood: Bool)
+    case failure(TransferFailure)
+    /// It could not even be asked.
+    case secret(SecretError)
+
+    public var outcome: ProbeOutcome {
+        switch self {
+        case .status(_, true): .good
+        case .status(let status, false): .bad(reason: "/ping answered \(status)")
+        case .failure(let failure): .bad(reason: failure.description)
+        case .secret(let error): .bad(reason: error.description)
+        }
     }
 }

@@ -9,6 +9,8 @@ public struct Delivery: Sendable, Hashable {
     public var requests = 0
     /// Before that moment another try is pointless; nil when the sender's own back-off decides.
     public var nextTry: Instant?
+    /// Set when this delivery made another route the active one.
+    public var change: RouteOrder<String>.Switch?
 }
 
 /// The routes of one output, as the status page shows them.
@@ -31,6 +33,7 @@ public struct RouterStatus: Sendable, Hashable {
     public var active: String?
     public var activeSince: Instant
     public var lastSwitch: RouteOrder<String>.Switch?
+    public var switches: UInt64 = 0
     public var routes: [RouteStatus]
 }
 
@@ -49,6 +52,9 @@ public actor Router {
         var throttleBackoff = Backoff()
         var lastError: String?
         var lastErrorAt: Timestamp?
+        /// The largest request that this road takes; a proxy on it may take less than the server.
+        var learned = LearnedLimit()
+        var retryBudget: RetryBudget
     }
 
     private let clock: any Clock
@@ -63,7 +69,9 @@ public actor Router {
         order = RouteOrder(routes.map(\.id), now: now)
         for route in routes {
             states[route.id] = RouteState(
-                transport: route.transport, breaker: RouteBreaker(now: now, isAlone: routes.count == 1))
+                transport: route.transport,
+                breaker: RouteBreaker(now: now, isAlone: routes.count == 1, needsProof: route.needsProof),
+                retryBudget: RetryBudget(now: now))
         }
     }
 
@@ -86,7 +94,11 @@ public actor Router {
     }
 
     /// Sends `batch` over the best usable route; over the next one, with the same bytes, as soon as a breaker opens.
-    public func deliver(_ batch: Batch, id: BatchID, deadline: Instant) async -> Delivery {
+    /// `isRepetition`: these bytes were sent before.
+    public func deliver(
+        _ batch: Batch, id: BatchID, deadline: Instant, isRepetition: Bool = false
+    ) async -> Delivery {
+        await lookForMending()
         var tried: Set<String> = []
         var last: Delivery?
         var requests = 0
@@ -103,15 +115,18 @@ public actor Router {
                 continue
             }
             guard let transport = states[route]?.transport else { break }
+            if requests == 0, !isRepetition { states[route]?.retryBudget.sentFirstTry(now: clock.now) }
             requests += 1
+            let before = order.lastSwitch
             let outcome = await transport.send(batch, id: id, deadline: deadline)
             if Task.isCancelled, !outcome.isFinal {
                 states[route]?.breaker.gaveUp()
                 return Delivery(outcome: outcome, route: route, requests: requests, nextTry: nil)
             }
-            let isOpen = record(outcome, of: route)
+            let isOpen = record(outcome, of: route, bytes: batch.textByteCount)
             let delivery = Delivery(
-                outcome: outcome, route: route, requests: requests, nextTry: throttled(route)?.nextTry)
+                outcome: outcome, route: route, requests: requests, nextTry: throttled(route)?.nextTry,
+                change: order.lastSwitch == before ? nil : order.lastSwitch)
             guard isOpen else { return delivery }
             last = delivery
             tried.insert(route)
@@ -132,7 +147,59 @@ public actor Router {
             }
         }
         return RouterStatus(
-            active: order.active, activeSince: order.activeSince, lastSwitch: order.lastSwitch, routes: routes)
+            active: order.active, activeSince: order.activeSince, lastSwitch: order.lastSwitch,
+            switches: order.switches, routes: routes)
+    }
+
+    // MARK: What is known of the road that comes next
+
+    /// Into how many parts a payload of `bytes` has to be cut for the road that would carry it now.
+    public func parts(for bytes: Int) -> Int {
+        nextState?.learned.parts(for: bytes, now: clock.now) ?? 1
+    }
+
+    /// Whether a request of so many bytes is not worth a try on that road.
+    public func excludes(_ bytes: Int) -> Bool { nextState?.learned.excludes(bytes, now: clock.now) ?? false }
+
+    private var nextState: RouteState? { (best(except: []) ?? order.active).flatMap { states[$0] } }
+
+    /// Takes one repetition out of the budget of `route` and says when it may be sent.
+    public func reserveRepetition(on route: String?) -> Instant {
+        let now = clock.now
+        guard let route else { return now }
+        return states[route]?.retryBudget.reserve(now: now) ?? now
+    }
+
+    // MARK: What a person mends
+
+    private static let mendingInterval = Duration.seconds(1)
+
+    /// Waits until `moment`, but no longer than until a route that was refused for its credentials has new ones.
+    public func wait(until moment: Instant) async throws {
+        while clock.now < moment {
+            let isWatching = await lookForMending()
+            if isWatching == nil { return }
+            let now = clock.now
+            try await clock.sleep(until: isWatching == true ? min(moment, now + Self.mendingInterval) : moment)
+        }
+    }
+
+    /// Lets a misconfigured route try again whose secrets were touched. nil when there is one; otherwise whether it is
+    /// worth looking again.
+    @discardableResult
+    private func lookForMending() async -> Bool? {
+        var isWatching = false
+        for id in order.ids {
+            guard let state = states[id], state.breaker.state == .open, state.breaker.isMisconfigured else { continue }
+            switch await state.transport.secretState() {
+            case .new:
+                states[id]?.breaker.mended(now: clock.now)
+                return nil
+            case .used: isWatching = true
+            case .fixed: break
+            }
+        }
+        return isWatching
     }
 
     // MARK: Choice
@@ -199,7 +266,7 @@ public actor Router {
     // MARK: Results
 
     /// Takes note of an outcome; true when the route is closed to further tries for now.
-    private func record(_ outcome: DeliveryOutcome, of route: String) -> Bool {
+    private func record(_ outcome: DeliveryOutcome, of route: String, bytes: Int) -> Bool {
         guard var state = states[route] else { return true }
         let now = clock.now
         if !outcome.reason.isEmpty { note(outcome.reason, &state) }
@@ -209,7 +276,11 @@ public actor Router {
             state.breaker.succeeded(now: now)
             state.throttledUntil = nil
             state.throttleBackoff.reset()
-            if outcome.isFinal { order.delivered(by: route, now: now) }
+            if outcome.isFinal {
+                state.learned.accepted(bytes: bytes)
+                order.delivered(by: route, now: now)
+            }
+            if case .tooBig = outcome { state.learned.refused(bytes: bytes, now: now) }
         case .throttled(let wish, _):
             let own = state.throttleBackoff.next(throttled: true, using: &random)
             // A wish of 0 s means "soon": our own back-off keeps a server that always says so from being hammered.

@@ -32,7 +32,14 @@ public struct SecretReader: Sendable {
         var size: Int64
         var seconds: Int
         var nanoseconds: Int
+        /// A change of mode or owner shows only here.
+        var changed: Int
+        var changedNanoseconds: Int
     }
+
+    /// The file as it was at the last look, readable or not; nil when it was not there.
+    private var seen: Stamp?
+    private var wasRead = false
 
     /// `credentials` is where systemd keeps the secrets of its service, `$CREDENTIALS_DIRECTORY`. Newer versions grant
     /// access to the files there by an access list, whose mask the mode shows as the group's right; the folder is
@@ -59,9 +66,24 @@ public struct SecretReader: Sendable {
         }
     }
 
+    /// Whether the file is another one than `current` saw last: a new secret may be worth a new try.
+    public var isStale: Bool {
+        guard case .file(let path) = source, wasRead else { return false }
+        var status = stat()
+        return (stat(path, &status) == 0 ? stamp(status) : nil) != seen
+    }
+
+    /// Whether a change would be seen at all.
+    public var isWatchable: Bool {
+        if case .file = source { return true }
+        return false
+    }
+
     private mutating func read(_ path: String) throws(SecretError) -> Secret {
         var status = stat()
-        if let cached, stat(path, &status) == 0, stamp(status) == cached.stamp { return cached.secret }
+        wasRead = true
+        seen = stat(path, &status) == 0 ? stamp(status) : nil
+        if let cached, seen == cached.stamp { return cached.secret }
         // O_NONBLOCK: a planted FIFO must not hang us.
         let descriptor = godwit_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
         guard descriptor >= 0 else {
@@ -99,6 +121,7 @@ public struct SecretReader: Sendable {
     private func stamp(_ status: stat) -> Stamp {
         Stamp(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
-            seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+            seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec, changed: status.st_ctim.tv_sec,
+            changedNanoseconds: status.st_ctim.tv_nsec)
     }
 }

@@ -17,9 +17,7 @@ public actor Sender {
     private let logger: Logger
     private var random: JitterSource
     private var replay: ReplayBudget
-    private var retryBudget: RetryBudget
     private var rateLimit: RateLimit?
-    private var learned = LearnedLimit()
     private var letters: DeadLetters
     private var counters: SenderStatus
     /// No route was usable at the last try: the next success is a recovery.
@@ -42,7 +40,6 @@ public actor Sender {
         replay = ReplayBudget(bytesPerSecond: settings.replayBytesPerSecond, now: clock.now, using: &random)
         self.random = random
         rateLimit = settings.rateLimit
-        retryBudget = RetryBudget(now: clock.now)
         letters = DeadLetters(bytesLimit: settings.deadLetterBytes)
         counters = SenderStatus(
             output: output,
@@ -126,7 +123,7 @@ public actor Sender {
     /// Brings a batch to its end; nil when a live one gives way because no route is usable.
     private func carry(_ stored: StoredBatch, _ lane: Lane) async throws -> Fate? {
         let batch = stored.batch
-        let parts = learned.parts(for: batch.textByteCount, now: clock.now)
+        let parts = await router.parts(for: batch.textByteCount)
         var bisection = BatchBisection(lineCount: batch.pointCount, parts: parts)
         if parts == 1 {
             let id = BatchID(instance: instance, sequence: stored.sequence)
@@ -152,7 +149,7 @@ public actor Sender {
         if index.count != batch.pointCount { bisection = BatchBisection(lineCount: index.count) }
         while let lines = bisection.next {
             let size = index.bytes(of: lines).count
-            if lines.count > 1, learned.excludes(size, now: clock.now) {
+            if lines.count > 1, await router.excludes(size) {
                 // What is known to be too large is halved without asking.
                 bisection.tooBig(reason: "larger than the server takes")
                 continue
@@ -206,7 +203,8 @@ public actor Sender {
             }
             try Task.checkCancellation()
             let started = clock.now
-            let delivery = await router.deliver(batch, id: id, deadline: started + settings.tryLimit)
+            let delivery = await router.deliver(
+                batch, id: id, deadline: started + settings.tryLimit, isRepetition: tries > 0)
             let outcome = delivery.outcome
             if Task.isCancelled, !outcome.isFinal { throw CancellationError() }
             count(batch, delivery, lane, started, isRetry: tries > 0)
@@ -216,9 +214,7 @@ public actor Sender {
             case .delivered: return .accepted(rejected: 0)
             case .partial(let rejected, _): return .accepted(rejected: rejected)
             case .data(let reason, let isExplained): return .refused(reason: reason, isExplained: isExplained)
-            case .tooBig(let reason):
-                learned.refused(bytes: batch.textByteCount, now: clock.now)
-                return .tooBig(reason: reason)
+            case .tooBig(let reason): return .tooBig(reason: reason)
             case .unavailable, .configuration, .createDatabase:
                 if giveWay(lane, delivery) { return .gaveWay }
                 try await wait(until: delivery.nextTry, atLeast: .milliseconds(50))
@@ -229,7 +225,7 @@ public actor Sender {
                 // No next try: the route stays, only we wait. Otherwise its breaker has opened.
                 if delivery.nextTry != nil, giveWay(lane, delivery) { return .gaveWay }
                 let pause = clock.now + backoff.next(using: &random)
-                let earliest = max(pause, retryBudget.reserve(now: clock.now))
+                let earliest = max(pause, await router.reserveRepetition(on: delivery.route))
                 try await wait(until: max(earliest, delivery.nextTry ?? earliest), atLeast: .zero)
             }
         }
@@ -245,7 +241,7 @@ public actor Sender {
 
     private func wait(until moment: Instant?, atLeast least: Duration) async throws {
         let now = clock.now
-        try await clock.sleep(until: max(moment ?? now, now + least))
+        try await router.wait(until: max(moment ?? now, now + least))
     }
 
     /// Waits for the pace of replay; a live request may push the moment back meanwhile.
@@ -257,7 +253,7 @@ public actor Sender {
         let now = clock.now
         guard delivery.requests > 0 else { return }
         counters.requests[delivery.outcome.outcomeClass, default: 0] &+= 1
-        if isRetry { counters.retries &+= 1 } else { retryBudget.sentFirstTry(now: now) }
+        if isRetry { counters.retries &+= 1 }
         counters.retries &+= UInt64(delivery.requests - 1)
         let bytes = batch.payload.count.multipliedSaturated(by: delivery.requests)
         counters.bytes = counters.bytes.addingSaturated(UInt64(clamping: bytes))
@@ -266,10 +262,17 @@ public actor Sender {
         case .replay: replay.sentReplay(bytes: batch.payload.count, now: now)
         }
         guard delivery.outcome.isFinal else { return }
-        learned.accepted(bytes: batch.textByteCount)
         let latency = now - started
         counters.lastLatency = latency
         if latency > ReplayBudget.slowLimit { replay.slowDown(now: now) }
+        if let change = delivery.change {
+            logger.notice(
+                "route in use",
+                metadata: [
+                    "output": "\(output)", "route": "\(change.to)", "before": "\(change.from ?? "")",
+                    "cause": "\(change.cause)",
+                ])
+        }
         if isDown {
             isDown = false
             replay.recovered(now: now, using: &random)

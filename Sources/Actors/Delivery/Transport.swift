@@ -12,21 +12,37 @@ public protocol Transport: Sendable {
     /// What the transport does by itself while its output lives, such as serving; returns at once where that is
     /// nothing. Ends on cancellation.
     func run() async throws
+    /// Whether a person has touched the secrets since they were last used.
+    func secretState() async -> SecretState
 }
 
 extension Transport {
     public func run() async throws {}
+    public func secretState() async -> SecretState { .fixed }
+}
+
+/// What became of the secrets that a transport uses.
+public enum SecretState: Sendable, Hashable {
+    /// They stand in the configuration, or there are none.
+    case fixed
+    /// They stand in files, as they were when they were last used.
+    case used
+    /// A file is another one now.
+    case new
 }
 
 /// A way to a destination: what carries over it, and its name.
 public struct Route: Sendable {
-    /// As the configuration names it: `direct`, later `metadata`, `proxy:…`. Unique within one output.
+    /// As the configuration names it: `direct`, `metadata`, `proxy:…`. Unique within one output.
     public var id: String
     public var transport: any Transport
+    /// Nothing is sent before a probe was good: a stranger may answer at that address.
+    public var needsProof: Bool
 
-    public init(id: String, transport: any Transport) {
+    public init(id: String, transport: any Transport, needsProof: Bool = false) {
         self.id = id
         self.transport = transport
+        self.needsProof = needsProof
     }
 }
 

@@ -15,7 +15,7 @@ extension ConfigFile {
                 guard let complaint = complaint(aboutSecretFile: output.options.string(name)) else { continue }
                 report.issues.append(ConfigIssue(.error, origin, "\(key).\(name)", complaint))
             }
-            if output.options.isOn("insecure_skip_verify") {
+            if output.skipsVerification {
                 let text = "the server's certificate is not verified: anybody on the way can read and forge"
                 report.issues.append(ConfigIssue(.warning, origin, "\(key).insecure_skip_verify", text))
             }

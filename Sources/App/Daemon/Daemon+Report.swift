@@ -28,7 +28,7 @@ extension Daemon {
         report.process = StatusReport.Process(OwnProcess.read())
         report.headlines = Headlines.make(from: await batcher.latestSamples())
         var notes: [Health.Reason] = []
-        for output in config.outputs where output.options.isOn("insecure_skip_verify") {
+        for output in config.outputs where output.skipsVerification {
             notes.append(Health.Reason(.degraded, "output \(output.id) does not verify the server's certificate"))
         }
         report.assessHealth(notes: notes)
@@ -81,10 +81,16 @@ extension Daemon {
             entry.backlogBytes = entry.balance.pending > 0 ? UInt64(clamping: spill?.bytes ?? 0) : 0
             entry.activeRoute = status.router.active
             entry.activeSince = clock.now - status.router.activeSince
-            entry.lastSwitchCause = status.router.lastSwitch?.cause
+            entry.lastSwitch = status.router.lastSwitch.map { change in
+                StatusReport.Switch(
+                    from: change.from, to: change.to, age: clock.now - change.at, cause: change.cause)
+            }
+            entry.switches = status.router.switches
             entry.routes = status.router.routes.map { route in
                 var entry = StatusReport.Route(name: route.id, breaker: route.breaker, lastError: route.lastError)
                 entry.destinations = destinations(of: output, route: route.id)
+                entry.since = clock.now - route.since
+                entry.nextTry = route.nextTry.map { max(.zero, $0 - clock.now) }
                 return entry
             }
             for (outcome, count) in status.requests { entry.requests[outcome.rawValue] = count }
@@ -100,7 +106,7 @@ extension Daemon {
     /// Where a route leads, as it may be shown: credentials may stand in user information and query.
     private func destinations(of output: OutputConfig, route: String) -> [String] {
         guard output.options.has("urls") else { return [] }
-        let own = output.routes.first { $0.kind.rawValue == route }?.urls ?? []
+        let own = output.routes.first { $0.id == route }?.urls ?? []
         let urls = own.isEmpty ? output.options.strings("urls") : own
         return urls.compactMap(HTTPURL.init).map { "\($0.scheme)://\($0.authority)\($0.path)" }
     }

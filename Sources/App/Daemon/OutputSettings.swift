@@ -42,7 +42,23 @@ extension InfluxDBSettings {
         connection.tlsCertificate = optional("tls_cert")
         connection.tlsKey = optional("tls_key")
         connection.tlsServerName = optional("tls_server_name")
-        connection.skipsVerification = options.bool("insecure_skip_verify")
+        connection.skipsVerification = route.skipsVerification ?? options.bool("insecure_skip_verify")
+        if !route.tlsAuthorities.isEmpty { connection.tlsAuthorities = route.tlsAuthorities }
+        if !route.tlsServerName.isEmpty { connection.tlsServerName = route.tlsServerName }
+        probesStrictly = route.probesStrictly
+        if route.kind == .metadata { forgetSecrets() }
+    }
+
+    /// The metadata service knows this machine by its address. Whoever answers in its place must not learn a password,
+    /// and no proxy stands before a link-local address.
+    private mutating func forgetSecrets() {
+        username = ""
+        password = .none
+        token = .none
+        headers = [:]
+        connection.tlsCertificate = nil
+        connection.tlsKey = nil
+        connection.proxy = ""
     }
 }
 

@@ -175,7 +175,9 @@ struct Wiring: Sendable {
     func sender(_ output: OutputConfig, _ spill: SpillLog, _ config: Config) -> Sender {
         let routes = output.routes.isEmpty ? [RouteConfig(kind: .direct, urls: [])] : output.routes
         let router = Router(
-            routes: routes.map { Route(id: $0.kind.rawValue, transport: transport(output, $0, config)) },
+            routes: routes.map {
+                Route(id: $0.id, transport: transport(output, $0, config), needsProof: $0.probesStrictly)
+            },
             clock: loops.disk)
         var settings = SenderSettings(replayBytesPerSecond: config.spill.replayBytesPerSecond)
         settings.rateLimit = RateLimit(output.options)

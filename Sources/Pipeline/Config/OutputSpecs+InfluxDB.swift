@@ -100,7 +100,16 @@ extension OutputSpecs {
 
     /// `[[outputs.influxdb.routes]]` and `[[outputs.influxdb_v2.routes]]`.
     public static let route: [OptionSpec] = [
-        OptionSpec("via", .string("direct"), "How the server is reached.", choices: ["direct"]),
-        OptionSpec("url", .string(""), "Server of this route; empty means the output's urls."),
+        OptionSpec(
+            "via", .string("direct"), "How the server is reached.", choices: RouteConfig.Kind.allCases.map(\.rawValue)),
+        OptionSpec(
+            "url", .string(""), "Address of this route; empty means the output's urls, or the metadata service's."),
+        OptionSpec("tls_ca", .string(""), "Instead of the output's, on this route; empty means the same."),
+        OptionSpec("tls_server_name", .string(""), "Instead of the output's, on this route; empty means the same."),
+        OptionSpec("insecure_skip_verify", .bool(false), "Instead of the output's, on this route, where it is set."),
+        OptionSpec("tunnel", .string(""), "Name of the tunnel to go through.", refusedBecause: noTunnels),
+        OptionSpec("target", .string(""), "Address behind that tunnel.", refusedBecause: noTunnels),
     ]
+
+    private static let noTunnels = "tunnels are not available in this version; use a url"
 }

@@ -155,26 +155,3 @@ public struct FlushConfig: Sendable, Hashable {
         self.init(interval: agent.flushInterval, jitter: agent.flushJitter, batchSize: agent.batchSize)
     }
 }
-
-/// One `[[outputs.….routes]]`: a way to the output's server.
-public struct RouteConfig: Sendable, Hashable {
-    public enum Kind: String, Sendable, Hashable, CaseIterable {
-        case direct
-    }
-
-    public var kind: Kind
-    /// Servers of this route, tried in random order.
-    public var urls: [String]
-
-    public init(kind: Kind, urls: [String]) {
-        self.kind = kind
-        self.urls = urls
-    }
-}
-
-extension RouteConfig: CustomStringConvertible {
-    /// The kind and the servers, without what is secret in their URLs.
-    public var description: String {
-        "\(kind.rawValue) to \(urls.map { Secret.redacted(url: $0) }.joined(separator: " or "))"
-    }
-}

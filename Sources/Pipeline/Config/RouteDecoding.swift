@@ -14,37 +14,53 @@ extension ConfigDecodingRun {
         var routes: [RouteConfig] = []
         var hasOwn = false
         for node in nodes {
-            guard let url = directRoute(node, path: "\(instance.path).routes") else { continue }
-            if url.isEmpty && hasOwn {
+            guard let route = route(node, path: "\(instance.path).routes") else { continue }
+            if route.urls.isEmpty && hasOwn {
                 issues.append(
                     ConfigIssue(.error, node.origin, "\(instance.path).routes", "a second direct route needs a url"))
                 continue
             }
-            hasOwn = hasOwn || url.isEmpty
-            routes.append(url.isEmpty ? own : RouteConfig(kind: .direct, urls: [url]))
+            hasOwn = hasOwn || route.urls.isEmpty
+            routes.append(route)
+            if route.urls.isEmpty { routes[routes.count - 1].urls = own.urls }
         }
-        return hasOwn ? routes : [own] + routes
+        if !hasOwn { routes.insert(own, at: 0) }
+        var taken: Set<String> = []
+        for index in routes.indices {
+            let base = routes[index].id
+            var number = 2
+            while !taken.insert(routes[index].id).inserted {
+                routes[index].id = "\(base)#\(number)"
+                number += 1
+            }
+        }
+        return routes
     }
 
-    /// The url of one route table, empty for that of the output; nil, with an issue, for what is no route of ours.
-    private mutating func directRoute(_ node: ConfigNode, path: String) -> String? {
+    /// One route table, without urls for those of the output; nil, with an issue, for what is no route of ours.
+    private mutating func route(_ node: ConfigNode, path: String) -> RouteConfig? {
         guard case .table(let entries) = node.kind else {
             issues.append(ConfigIssue(.error, node.origin, path, "expected a table, found \(node.kindName)"))
             return nil
         }
-        if case .string(let via)? = node["via"]?.kind, via == "metadata" || via == "proxy" {
-            let place = node["via"]?.origin ?? node.origin
-            issues.append(
-                ConfigIssue(
-                    .error, place, "\(path).via", "\"\(via)\" is not available in this version; available: \"direct\""))
-            return nil
-        }
         let settings = OptionReader(path: path, specs: OutputSpecs.route).read(entries, &issues)
-        let url = OptionValues(OutputSpecs.route, set: settings.values).string("url")
+        let values = OptionValues(OutputSpecs.route, set: settings.values)
+        guard let kind = RouteConfig.Kind(rawValue: values.string("via")) else { return nil }
+        var url = values.string("url")
         if !url.isEmpty, let complaint = ServerURL.complaint(url) {
             issues.append(ConfigIssue(.error, settings.origins["url"] ?? node.origin, "\(path).url", complaint))
         }
-        return url
+        if url.isEmpty, kind == .metadata { url = RouteConfig.metadataURL }
+        if url.isEmpty, kind == .proxy {
+            let message = "a route via \"proxy\" needs the url of the port that is kept open"
+            issues.append(ConfigIssue(.error, node.origin, "\(path).url", message))
+            return nil
+        }
+        var route = RouteConfig(kind: kind, urls: url.isEmpty ? [] : [url])
+        route.tlsAuthorities = values.string("tls_ca")
+        route.tlsServerName = values.string("tls_server_name")
+        if case .bool(let skips)? = settings.values["insecure_skip_verify"] { route.skipsVerification = skips }
+        return route
     }
 
     func hasBrokenHeaders(_ options: OptionValues) -> Bool {

@@ -43,7 +43,7 @@ public struct RouteBreaker: Sendable, Hashable {
     /// How long a half-open permission is kept for the one who got it.
     public static let trialLimit = Duration.seconds(60)
 
-    public private(set) var state = State.closed
+    public private(set) var state: State
     /// When the state was entered.
     public private(set) var since: Instant
     /// Whether the last failure was one of configuration.
@@ -66,9 +66,11 @@ public struct RouteBreaker: Sendable, Hashable {
         var failed: Bool
     }
 
-    /// `isAlone`: there is no other route, so nothing is won by staying away from this one.
-    public init(now: Instant, isAlone: Bool = false) {
+    /// `isAlone`: there is no other route, so nothing is won by staying away from this one. `needsProof`: nothing is
+    /// sent before a good probe, since a stranger may answer there.
+    public init(now: Instant, isAlone: Bool = false, needsProof: Bool = false) {
         since = now
+        state = needsProof ? .halfOpen : .closed
         longestWait = isAlone ? Self.longestWaitAlone : Self.longestWait
     }
 
@@ -114,6 +116,11 @@ public struct RouteBreaker: Sendable, Hashable {
         } else {
             open(now, using: &random)
         }
+    }
+
+    /// What a person had to change may have been changed: a route that is open for its configuration is tried at once.
+    public mutating func mended(now: Instant) {
+        if state == .open, isMisconfigured { openUntil = now }
     }
 
     /// The permission was not used (the sender was cancelled): the next asker gets it.

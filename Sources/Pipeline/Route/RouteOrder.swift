@@ -31,6 +31,8 @@ public struct RouteOrder<ID: Hashable & Sendable>: Sendable {
     public private(set) var active: ID?
     public private(set) var activeSince: Instant
     public private(set) var lastSwitch: Switch?
+    /// Changes of the active route, the first delivery not counted.
+    public private(set) var switches: UInt64 = 0
     private var streaks: [ID: Streak] = [:]
     private var failovers: [Instant] = []
     private var lastCause: [ID: String] = [:]
@@ -85,6 +87,7 @@ public struct RouteOrder<ID: Hashable & Sendable>: Sendable {
         }
         failovers.removeAll { now - $0 > Self.flapWindow }
         if failovers.count > 16 { failovers.removeFirst() }
+        if previous != nil { switches &+= 1 }
         lastSwitch = Switch(from: previous, to: id, at: now, cause: cause)
         active = id
         activeSince = now

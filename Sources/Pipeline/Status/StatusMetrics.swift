@@ -145,6 +145,21 @@ public enum StatusMetrics {
                 text.sample([("output", output.id), ("route", route.name)], isActive ? 1.0 : 0)
             }
         }
+        text.family("godwit_route_active_seconds", .gauge, "How long the route in use has been that.")
+        for output in outputs {
+            guard let route = output.activeRoute, let since = output.activeSince else { continue }
+            text.sample([("output", output.id), ("route", route)], since.inSeconds)
+        }
+        text.family("godwit_route_switches_total", .counter, "Changes of the route in use.")
+        for output in outputs where !output.routes.isEmpty { text.sample([("output", output.id)], output.switches) }
+        text.family("godwit_route_last_switch_age_seconds", .gauge, "Age of the last change of the route in use.")
+        for output in outputs {
+            guard let change = output.lastSwitch else { continue }
+            let labels = [
+                ("output", output.id), ("from", change.from ?? ""), ("to", change.to), ("cause", change.cause),
+            ]
+            text.sample(labels, change.age.inSeconds)
+        }
         text.family("godwit_route_breaker", .gauge, "1 for the state each route's breaker is in.")
         for output in outputs {
             for route in output.routes {

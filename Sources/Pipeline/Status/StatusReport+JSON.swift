@@ -167,13 +167,19 @@ extension StatusReport.Output {
             "live_batches": .init(exactly: liveBatches),
             "active_route": .optional(activeRoute),
             "active_route_seconds": .optional(activeSince),
-            "last_switch_cause": .optional(lastSwitchCause),
+            "last_switch_cause": .optional(lastSwitch?.cause),
+            "last_switch_from": .optional(lastSwitch?.from),
+            "last_switch_to": .optional(lastSwitch?.to),
+            "last_switch_age_seconds": .optional(lastSwitch?.age),
+            "route_switches": .init(exactly: switches),
             "routes": .array(
                 routes.map { route in
                     [
                         "name": .string(route.name),
                         "breaker": .string(route.breaker.rawValue),
                         "last_error": .optional(route.lastError),
+                        "since_seconds": .optional(route.since),
+                        "next_try_seconds": .optional(route.nextTry),
                         "destinations": .array(route.destinations.map { .string($0) }),
                     ]
                 }),

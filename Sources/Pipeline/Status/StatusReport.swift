@@ -82,7 +82,9 @@ public struct StatusReport: Sendable, Hashable {
         public var liveBatches: UInt64 = 0
         public var activeRoute: String?
         public var activeSince: Duration?
-        public var lastSwitchCause: String?
+        public var lastSwitch: Switch?
+        /// Changes of the route in use, the first delivery not counted.
+        public var switches: UInt64 = 0
         /// In order of preference.
         public var routes: [Route] = []
         /// Requests by outcome class.
@@ -103,11 +105,31 @@ public struct StatusReport: Sendable, Hashable {
         }
     }
 
+    /// A change of the route in use.
+    public struct Switch: Sendable, Hashable {
+        /// nil for the first delivery.
+        public var from: String?
+        public var to: String
+        public var age: Duration
+        public var cause: String
+
+        public init(from: String?, to: String, age: Duration, cause: String) {
+            self.from = from
+            self.to = to
+            self.age = age
+            self.cause = cause
+        }
+    }
+
     /// One way to an output's destination.
     public struct Route: Sendable, Hashable {
         public var name: String
         public var breaker: RouteBreaker.State
         public var lastError: String?
+        /// How long the breaker has been in its state.
+        public var since: Duration?
+        /// When an open breaker lets a probe through.
+        public var nextTry: Duration?
         /// The URLs it leads to, without user information and query; empty where there is no server.
         public var destinations: [String] = []
 

@@ -122,7 +122,12 @@ public enum StatusText {
             if let error = route.lastError { line += "; last error: \(Readable.line(error))" }
             lines.append(line)
         }
-        if let cause = output.lastSwitchCause { lines.append("    last switch: \(Readable.line(cause))") }
+        if let change = output.lastSwitch {
+            let from = change.from.map { "\(Readable.line($0)) to " } ?? ""
+            lines.append(
+                "    last switch: \(from)\(Readable.line(change.to)), \(Readable.duration(change.age)) ago:"
+                    + " \(Readable.line(change.cause))")
+        }
         return lines
     }
 

@@ -138,6 +138,21 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         #expect(outcome.reason.contains("denied: Token *** for ***"), "\(outcome)")
     }
 
+    @Test("a header that is repeated whole gives no password away, encoded or not")
+    func echoOfBasic() async {
+        let server = ScriptedServer { _, _ in
+            .reply(401, body: error("got Basic dXNlcjprYW5hcmll, dXNlcjprYW5hcmll== and kanarie"))
+        }
+        defer { server.stop() }
+        let outcome = await send(
+            transport(server) {
+                $0.username = "user"
+                $0.password = .literal(Secret("kanarie"))
+            })
+        #expect(outcome.reason.contains("got Basic ***"), "\(outcome)")
+        #expect(!outcome.reason.contains("kanarie") && !outcome.reason.contains("dXNlcjpr"), "\(outcome)")
+    }
+
     @Test("a redirect is not followed, so no token goes elsewhere")
     func redirect() async {
         let other = ScriptedServer { _, _ in .reply(204) }
@@ -250,7 +265,9 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         write("second", mode: 0o600)
         _ = await send(transport)
         #expect(server.requests.map { $0.headers["authorization"] } == ["Token first", "Token second"])
+        #expect(await transport.secretState() == .used)
         write("third", mode: 0o644)
+        #expect(await transport.secretState() == .new)
         let refused = await send(transport)
         #expect(refused.outcomeClass == .configuration)
         #expect(!refused.reason.contains("third"))

@@ -1,4 +1,5 @@
 import Actors
+import Glibc
 import Logging
 import Pipeline
 import Synchronization
@@ -9,13 +10,15 @@ final class ScriptedTransport: Transport {
     typealias Script = @Sendable (_ number: Int, _ batch: Batch, _ id: BatchID) -> DeliveryOutcome
 
     private let script: Script
-    private let state = Mutex((sent: [(BatchID, Batch)](), probes: 0, isPassable: true))
+    private let state = Mutex((sent: [(BatchID, Batch)](), probes: 0, isPassable: true, secrets: SecretState.fixed))
 
     init(_ script: @escaping Script) { self.script = script }
 
     var sent: [(id: BatchID, batch: Batch)] { state.withLock { $0.sent.map { (id: $0.0, batch: $0.1) } } }
     var probes: Int { state.withLock { $0.probes } }
     func setPassable(_ value: Bool) { state.withLock { $0.isPassable = value } }
+    func setSecrets(_ value: SecretState) { state.withLock { $0.secrets = value } }
+    func secretState() async -> SecretState { state.withLock { $0.secrets } }
 
     func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome {
         let number = state.withLock { state in
@@ -256,6 +259,82 @@ final class ScriptedTransport: Transport {
         }
         #expect(await source.demotions == 0)
         #expect(backup.sent.first?.batch == direct.sent.last?.batch)
+    }
+
+    @Test("nothing is sent to a route that needs a proof before its probe was good")
+    func proof() async {
+        let direct = ScriptedTransport { _, _, _ in .unavailable(reason: "refused") }
+        let metadata = ScriptedTransport { _, _, _ in .delivered }
+        metadata.setPassable(false)
+        let clock = ManualClock()
+        let router = Router(
+            routes: [
+                Route(id: "direct", transport: direct),
+                Route(id: "metadata", transport: metadata, needsProof: true),
+            ], clock: clock, random: JitterSource(seed: 4))
+        func deliver() async -> Delivery {
+            let id = BatchID(instance: "i", sequence: 1)
+            return await router.deliver(lines(1), id: id, deadline: clock.now + .seconds(10))
+        }
+        #expect(await deliver().outcome.outcomeClass == .unavailable)
+        #expect(metadata.probes == 1 && metadata.sent.isEmpty)
+        metadata.setPassable(true)
+        clock.advance(by: .seconds(6))
+        let delivery = await deliver()
+        #expect(delivery.route == "metadata" && metadata.probes == 2)
+        #expect(delivery.change?.to == "metadata")
+        #expect(metadata.sent.map(\.batch) == [lines(1)])
+    }
+
+    @Test("a size that one road refuses is not held against another one")
+    func limitsOfRoutes() async {
+        let isUp = Mutex(true)
+        let narrow = ScriptedTransport { _, batch, _ in
+            guard isUp.withLock({ $0 }) else { return .unavailable(reason: "refused") }
+            return batch.payload.count > 2_000 ? .tooBig(reason: "413") : .delivered
+        }
+        let wide = ScriptedTransport { _, _, _ in .delivered }
+        let source = FakeBatchSource()
+        await source.add(1, lines(200))
+        await run([Route(id: "direct", transport: narrow), Route(id: "proxy", transport: wide)], source) { _ in
+            await eventually("the first is resolved") { await source.resolutions.count == 1 }
+            #expect(narrow.sent.count > 2 && wide.sent.isEmpty)
+            isUp.withLock { $0 = false }
+            await source.add(2, lines(1))
+            await eventually("the second is resolved") { await source.resolutions.count == 2 }
+            await source.add(3, lines(200))
+            await eventually("the third is resolved") { await source.resolutions.count == 3 }
+            #expect(wide.sent.map(\.batch.pointCount) == [1, 200])
+        }
+    }
+
+    @Test("a batch refused for its credentials goes again as soon as the secret is another one")
+    func newSecret() async {
+        let isKnown = Mutex(false)
+        let transport = ScriptedTransport { _, _, _ in
+            isKnown.withLock { $0 } ? .delivered : .configuration(reason: "401")
+        }
+        transport.setSecrets(.used)
+        let clock = ManualClock()
+        let source = FakeBatchSource()
+        await source.add(1, lines(1), to: .replay)
+        await run([Route(id: "direct", transport: transport)], source, clock: clock) { _ in
+            for _ in 0..<60 where transport.sent.isEmpty {
+                clock.advance(by: .seconds(1))
+                await Task.yield()
+            }
+            await eventually("it is refused") { !transport.sent.isEmpty }
+            let refused = clock.now
+            isKnown.withLock { $0 = true }
+            transport.setSecrets(.new)
+            while await source.resolutions.isEmpty, clock.now - refused < .seconds(59) {
+                clock.advance(by: .milliseconds(100))
+                await Task.yield()
+                usleep(200)
+            }
+            #expect(await source.resolutions.count == 1)
+            #expect(clock.now - refused < .seconds(10))
+        }
     }
 
     @Test("with the preferred route back, its probes bring the data back to it")

@@ -92,7 +92,10 @@ class Server:
     dialect   whose words refused lines are answered with: "v1", "v2" or "v3"
     """
 
-    def __init__(self, databases=("telegraf",), context=None, largest=None):
+    def __init__(self, databases=("telegraf",), context=None, largest=None, host="127.0.0.1", port=0, prefix=""):
+        """`prefix` stands before the paths that are served; others are answered 404."""
+        self.host = host
+        self.prefix = prefix
         self.lock = threading.RLock()
         self.context = context
         self.databases = set(databases)
@@ -115,13 +118,14 @@ class Server:
         self.plugs = []
         self.is_hole = False
         self.listener = None
-        self.port = 0
+        self.port = port
         self.resume()
 
     @property
     def url(self):
-        return "%s://%s:%d" % ("https" if self.context else "http", "localhost" if self.context else "127.0.0.1",
-                               self.port)
+        host = "[%s]" % self.host if ":" in self.host else self.host
+        return "%s://%s:%d%s" % ("https" if self.context else "http", "localhost" if self.context else host,
+                                 self.port, self.prefix)
 
     # Listening
 
@@ -141,12 +145,12 @@ class Server:
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def _listen(self, backlog):
-        listener = socket.socket()
+        listener = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         deadline = time.monotonic() + 10
         while True:
             try:
-                listener.bind(("127.0.0.1", self.port))
+                listener.bind((self.host, self.port))
                 break
             except OSError:
                 if time.monotonic() > deadline:
@@ -262,6 +266,9 @@ class Server:
             identity = request.headers.get("x-godwit-batch")
             if identity:
                 self.batches[identity].add(hashlib.sha256(request.raw).hexdigest())
+        if not request.path.startswith(self.prefix):
+            return self.answer(connection, request, 404, b"404 page not found\n")
+        request.path = request.path[len(self.prefix):]
         if self.authorization and request.headers.get("authorization") != self.authorization:
             return self.answer(connection, request, 401, b'{"error":"authorization failed"}')
         fault = self.fault

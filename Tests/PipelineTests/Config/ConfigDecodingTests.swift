@@ -199,8 +199,8 @@ struct ConfigDecodingTests {
             database_tag = "db"
             content_encoding = "zip"
             [[outputs.influxdb.routes]]
-            via = "metadata"
-            url = "http://169.254.169.254/monitor"
+            via = "proxy"
+            url = "172.31.25.194:12345"
             [[outputs.influxdb.routes]]
             via = "pigeon"
             [spill]
@@ -236,8 +236,10 @@ struct ConfigDecodingTests {
         expect("the port must be a number", line: 21)
         expect("outputs.influxdb.database_tag: a database per tag is not available", line: 22)
         expect("outputs.influxdb.content_encoding: \"zip\" is not allowed", line: 23)
-        expect("outputs.influxdb.routes.via: \"metadata\" is not available in this version", line: 25)
-        expect("outputs.influxdb.routes.via: \"pigeon\" is not allowed; allowed: \"direct\"", line: 28)
+        expect("outputs.influxdb.routes.url: \"172.31.25.194:12345\" is no URL", line: 26)
+        expect(
+            "outputs.influxdb.routes.via: \"pigeon\" is not allowed; allowed: \"direct\", \"metadata\", \"proxy\"",
+            line: 28)
         expect("spill.max_bytes: expected a size", line: 30)
         expect("spill.min_free_percent: 99 is out of range; allowed: 0 to 90", line: 31)
         expect("processors: this section is not available in this version", line: 32)
@@ -335,6 +337,39 @@ struct ConfigDecodingTests {
         #expect(complaints("http_headers = { 'A' = \"x\\ny\" }").count == 1)
         #expect(complaints("urls = ['http://[::1]:8086', 'https://u:p@h/x', 'unix:///run/x']").count == 0)
         #expect(complaints("urls = ['http://u:canary@/x']").first?.contains("canary") == false)
+    }
+
+    @Test("routes have names of their own, addresses, and TLS where it differs")
+    func routeKinds() throws {
+        let head = "[[inputs.cpu]]\n[[outputs.influxdb]]\nurls = ['https://a']\n"
+        let text = """
+            [[outputs.influxdb.routes]]
+            via = "metadata"
+            [[outputs.influxdb.routes]]
+            via = "proxy"
+            url = "https://u:p@[fd00::1]:12345/x?y=z"
+            tls_server_name = "db"
+            insecure_skip_verify = true
+            [[outputs.influxdb.routes]]
+            via = "proxy"
+            url = "https://[fd00::1]:12345"
+            [[outputs.influxdb.routes]]
+            url = "https://b"
+            """
+        let output = try #require(ConfigSample.report(head + text).config).outputs[0]
+        #expect(
+            output.routes.map(\.id) == [
+                "direct", "metadata", "proxy:[fd00::1]:12345", "proxy:[fd00::1]:12345#2", "direct#2",
+            ])
+        #expect(output.routes[1].urls == ["http://169.254.169.254/monitor"])
+        #expect(output.routes.map(\.probesStrictly) == [false, true, true, true, false])
+        #expect(output.routes.map(\.skipsVerification) == [nil, nil, true, nil, nil])
+        #expect(output.routes[2].tlsServerName == "db")
+        #expect(output.skipsVerification)
+        let bad = errors(
+            head + "[[outputs.influxdb.routes]]\nvia = 'proxy'\n[[outputs.influxdb.routes]]\ntunnel = 't'\n")
+        #expect(bad.contains { $0.contains("needs the url of the port") })
+        #expect(bad.contains { $0.contains("tunnels are not available in this version") })
     }
 
     @Test("routes: the urls come first, unless a direct route says where")

@@ -20,6 +20,36 @@ import Testing
         #expect(longest > .seconds(40) && longest <= .seconds(60))
     }
 
+    @Test("a route that needs a proof is probed before the first batch, and again when the probe was bad")
+    mutating func needsProof() {
+        var breaker = RouteBreaker(now: start, needsProof: true)
+        #expect(breaker.isUsable(now: start))
+        #expect(breaker.permission(now: start) == .probe)
+        breaker.probed(good: false, now: start, using: &random)
+        #expect(breaker.state == .open)
+        guard case .wait(let until) = breaker.permission(now: start) else {
+            _ = Issue.record("no wait")
+            return
+        }
+        #expect(breaker.permission(now: until) == .probe)
+        breaker.probed(good: true, now: until, using: &random)
+        breaker.gaveUp()
+        #expect(breaker.permission(now: until) == .send)
+    }
+
+    @Test("a misconfigured route that was mended is tried at once, any other open one is not")
+    mutating func mended() {
+        var breaker = RouteBreaker(now: start)
+        breaker.failed(.configuration, now: start, using: &random)
+        #expect(!breaker.isUsable(now: start + .seconds(59)))
+        breaker.mended(now: start + .seconds(1))
+        #expect(breaker.permission(now: start + .seconds(1)) == .probe)
+        var dead = RouteBreaker(now: start)
+        dead.failed(.hard, now: start, using: &random)
+        dead.mended(now: start)
+        #expect(!dead.isUsable(now: start))
+    }
+
     @Test("a hard failure opens at once, half-open asks for one probe, then one batch closes it")
     mutating func hardFailure() {
         var breaker = RouteBreaker(now: start)
