@@ -92,7 +92,7 @@ class Answers(EndToEnd):
         wait_until(lambda: not oracle.gaps(list(server.lines), 100_000_000, agent.skipped()), 90, "no tick is missing")
         self.assert_whole_ticks(list(server.lines), self.SERIES)
 
-    @takes(105)
+    @takes(20)
     def test_401_keeps_the_data_and_a_new_token_file_is_used_without_restart(self):
         folder = self.folder()
         token = os.path.join(folder, "token")
