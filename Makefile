@@ -46,6 +46,7 @@ fixtures: setup-build ## compare every fixture case (GODWIT_FIXTURES names anoth
 	swift run fixture-runner $(ARGS)
 
 bench: setup $(BUILD) ## run the benchmarks and print their table
+	@scripts/setup bench
 	@! grep -q '"godwit-bench"' Package.swift || swift build -c release --static-swift-stdlib --product godwit-bench
 	python3 Benchmarks/run.py $(ARGS)
 
