@@ -127,6 +127,20 @@ class Page(EndToEnd):
         self.wait_balance(agent, lambda balance: balance["pending"] < 50, 60)
         self.assert_exact(agent.balance())
 
+    def test_every_address_is_served_when_asked_for_and_a_reload_moves_the_page(self):
+        self.network()
+        agent = self.running()
+        wait_until(lambda: len(self.lines()) > 20, 30, "the page")
+        text = agent.text().replace('listen = "127.0.0.1:%d"' % self.port, 'listen = ":%d"\npath = "/m"' % self.port)
+        agent.write_config(text)
+        agent.request("/reload", "POST")
+        wait_until(lambda: len(fetch(self.port, "/m").split("\n")) > 20, 30, "the page at its new place")
+        with urllib.request.urlopen("http://[::1]:%d/m" % self.port, timeout=10) as reply:
+            self.assertIn(b"net_bytes_recv", reply.read())
+        wait_until(lambda: agent.balance()["delivered"] > 100, 30, "delivered points")
+        self.assert_exact(agent.balance())
+        self.assertEqual(agent.balance()["rejected"], 0)
+
     def test_what_cannot_be_served_is_refused_before(self):
         for options, reason in (
                 ({"listen": "somewhere:1"}, "listen: \"somewhere:1\" is no address"),

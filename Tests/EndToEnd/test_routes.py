@@ -157,6 +157,20 @@ class Roads(EndToEnd):
         self.assertTrue(received and all(each.startswith(b"GET /ping ") for each in received), received[:1])
         self.judge(agent, self.direct, self.metadata)
 
+    @takes(15)
+    def test_a_mute_proxy_costs_no_more_than_its_probe(self):
+        self.plant()
+        proxy = self.server(host="192.0.2.2", port=12345)
+        proxy.fault = fake_influx.hang
+        agent = self.roads({"via": "proxy", "url": proxy.url}, {"via": "metadata"})
+        self.wait_for_lines(self.direct, 50)
+        began = time.monotonic()
+        self.direct.refuse()
+        wait_until(lambda: self.metadata.lines, 20, "points by the metadata service")
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(proxy.writes(), [])
+        self.judge(agent, self.direct, self.metadata)
+
     def test_ipv6_everywhere(self):
         self.plant("fd00:ec2::254/128", "2001:db8::1/128")
         direct = self.server(host="2001:db8::1", port=8086)
