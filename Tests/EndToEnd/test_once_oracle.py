@@ -215,14 +215,24 @@ class Once(EndToEnd):
             for name in sampler.samples[0][2].get(series, {}):
                 if name not in fields:
                     problems[series, name] = "! no field"
-            for name in (set(QUOTIENTS.get(series[0], ())) - OPTIONAL) if series in expected else ():
-                if series[0] == "cpu" and name not in fields:
-                    problems[series, name] = "no usage"
+            for name in self.owed(series) if series in expected else ():
+                if name not in fields:
+                    # A counter may have fallen, or a CPU stood still.
+                    problems[series, name] = "no growth shown"
             for name, (kind, value) in fields.items():
                 odd = self.odd(series, name, kind, value, values, times[series], sampler)
                 if odd:
                     problems[series, name] = odd
         return problems
+
+    @staticmethod
+    def owed(series):
+        """The rates and quotients that a series always has at the second reading."""
+        if series == kernel.key("net", interface="all"):
+            return set()
+        grown = set(RATES.get(series[0], ())) | set(QUOTIENTS.get(series[0], ()))
+        sums = {name for measurement, name in list(SUMS) + list(FOREIGN) if measurement == series[0]}
+        return (grown | sums) - {name for measurement, name in OPTIONAL if measurement == series[0]}
 
     def odd(self, series, name, kind, value, values, now, sampler):
         """What is wrong with one field; None when nothing is."""

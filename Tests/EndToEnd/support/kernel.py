@@ -125,8 +125,9 @@ class Reader:
             path = "/sys/devices/system/cpu/%s/topology/core_cpus_list" % name
             if re.fullmatch(r"cpu\d+", name) and os.path.exists(path):
                 groups.add(text(path))
+        # sysinfo(2), which Telegraf asks too, counts a second that has begun.
         counts = {"n_cpus": len(self.cpus), "n_physical_cpus": len(groups),
-                  "uptime": text("/proc/uptime").split(".")[0]}
+                  "uptime": int(text("/proc/uptime").split(".")[0]) + 1}
         yield key("system"), dict(floats({"load1": load[0], "load5": load[1], "load15": load[2]}), **integers(counts))
 
     def disk(self):
