@@ -4,7 +4,7 @@ import Pipeline
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let choice = input.byte() % 22
+    let choice = input.byte() % 23
     let bytes = input.all
     switch choice {
     case 0:
@@ -69,6 +69,7 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
         _ = ShellWords.split(String(decoding: bytes, as: UTF8.self))
     case 19: fuzzTables(bytes)
     case 20: fuzzProcess(bytes)
+    case 21: fuzzPrograms(bytes)
     default:
         _ = ChassisType.name(String(decoding: bytes, as: UTF8.self))
         var cursor = ByteCursor(bytes)
@@ -139,4 +140,21 @@ private func fuzzProcess(_ bytes: [UInt8]) {
     _ = (ProcessStatus.parse(bytes), try? ProcessIO.parse(bytes), ProcessLimits.parse(bytes))
     _ = (ProcessMemoryMap.parse(bytes), PasswdFile.parse(bytes), SupervisorStatus.parse(bytes))
     _ = ProcessCgroup.isMember(bytes, of: Array(bytes.suffix(3)))
+}
+
+/// What programs print.
+private func fuzzPrograms(_ bytes: [UInt8]) {
+    let rows = ChronyReport.rows(bytes, atLeast: 3)
+    for source in ChronySource.parse(bytes) {
+        for reach in NtpqReach.allCases {
+            _ = source.peer("x", stats: rows.first, data: rows.last, reach: reach)
+        }
+        _ = (ChronySource.referenceID(source.name), source.stateName, source.modeName)
+    }
+    _ = ChronyTracking.parse(bytes)
+    for report in SensorsReport.parse(bytes, removesNumbers: bytes.count % 2 == 0) {
+        precondition(!report.values.isEmpty, "a feature without values")
+    }
+    _ = (SystemdUnit.list(bytes), SystemdUnit.fileNames(bytes))
+    for unit in SystemdUnit.show(bytes) { _ = (unit.activeSince, unit.number("MainPID")) }
 }

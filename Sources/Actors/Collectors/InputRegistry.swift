@@ -4,6 +4,7 @@ import Pipeline
 public enum InputRegistry {
     public static let all: [InputPlugin] = [
         InputPlugin(spec: CPUCollector.spec) { CPUCollector(options: $0, host: $1) },
+        InputPlugin(spec: ChronyCollector.spec) { try ChronyCollector(options: $0, host: $1) },
         InputPlugin(spec: ConntrackCollector.spec) { ConntrackCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskCollector.spec) { DiskCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
@@ -27,9 +28,11 @@ public enum InputRegistry {
         InputPlugin(spec: PressureCollector.spec) { try PressureCollector(host: $1) },
         InputPlugin(spec: ProcessesCollector.spec) { ProcessesCollector(host: $1) },
         InputPlugin(spec: ProcstatCollector.spec) { try ProcstatCollector(options: $0, host: $1) },
+        InputPlugin(spec: SensorsCollector.spec) { SensorsCollector(options: $0, host: $1) },
         InputPlugin(spec: StatsdListener.spec, makeIn: { try StatsdListener(options: $0, environment: $1) }),
         InputPlugin(spec: SwapCollector.spec) { SwapCollector(options: $0, host: $1) },
         InputPlugin(spec: SystemCollector.spec) { try SystemCollector(options: $0, host: $1) },
+        InputPlugin(spec: SystemdUnitsCollector.spec) { SystemdUnitsCollector(options: $0, host: $1) },
         InputPlugin(spec: TemperatureCollector.spec) { TemperatureCollector(options: $0, host: $1) },
     ]
 

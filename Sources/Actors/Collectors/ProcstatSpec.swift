@@ -49,6 +49,7 @@ extension ProcstatCollector {
         + fields(.int, .none, "stat", ["ppid"]) + fields(.string, .none, "stat", ["status"])
         + fields(.string, .none, "cmdline", ["cmdline"]) + fields(.string, .none, "status, Uid", ["user"])
         + fields(.int, .count, "stat", ["num_threads"]) + fields(.int, .count, "fd", ["num_fds"])
+        + fields(.uint, .count, "fd, with limits", ["num_fds"])
         + fields(.int, .nanoseconds, "stat, starttime", ["created_at"])
         + fields(.uint, .count, "stat", ["minor_faults", "major_faults", "child_minor_faults", "child_major_faults"])
         + fields(.int, .count, "status", ["voluntary_context_switches", "involuntary_context_switches"])
