@@ -41,6 +41,8 @@ public actor DiskCollector: Collector {
         let isReadOnly: Bool
         /// What statfs said last; a change is not announced by the mount table when the kernel itself made it.
         var wasReadOnly: Bool?
+        /// procfs, cgroupfs and the like: half of all mounts as a rule. Asked again with the next reading of the table.
+        var hasNoSize = false
     }
 
     /// How long labels and links of devices are believed.
@@ -82,7 +84,7 @@ public actor DiskCollector: Collector {
             isStale = true
             return Gather(errors: ["\(error)"])
         }
-        for index in entries.indices where !entries[index].isRemote {
+        for index in entries.indices where !entries[index].isRemote && !entries[index].hasNoSize {
             // A path that cannot be asked (gone, forbidden, in another namespace) is no error in the reference either.
             do throws(HostError) { append(index, try host.usage(of: entries[index].path), time, &gather) } catch {}
         }
@@ -97,8 +99,10 @@ public actor DiskCollector: Collector {
         if let before = entries[index].wasReadOnly, before != usage.isReadOnly { isStale = true }
         entries[index].wasReadOnly = usage.isReadOnly
         let total = usage.blocks.multipliedSaturated(by: usage.blockSize)
-        // procfs, cgroupfs and the like.
-        guard total > 0 else { return }
+        guard total > 0 else {
+            entries[index].hasNoSize = true
+            return
+        }
         let free = usage.availableBlocks.multipliedSaturated(by: usage.blockSize)
         let used = usage.blocks.subtractingSaturated(usage.freeBlocks).multipliedSaturated(by: usage.blockSize)
         let inodesUsed = usage.inodes.subtractingSaturated(usage.freeInodes)
@@ -120,7 +124,7 @@ public actor DiskCollector: Collector {
     }
 
     private func gatherRemote(_ time: Timestamp, until limit: Instant, _ gather: inout Gather) async {
-        let asked = entries.indices.filter { entries[$0].isRemote }
+        let asked = entries.indices.filter { entries[$0].isRemote && !entries[$0].hasNoSize }
         guard !asked.isEmpty else { return }
         let answers: [RemoteUsage]
         do {

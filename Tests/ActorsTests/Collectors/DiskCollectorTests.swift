@@ -121,6 +121,23 @@ struct DiskCollectorTests {
         #expect(bench.host.state.asked == [Array("/b".utf8)])
     }
 
+    @Test("a file system without a size is asked again only with the next reading of the mount table")
+    func sizeless() async throws {
+        let table = "1 2 8:1 / /a rw - ext4 /dev/sda1 rw\n2 2 0:2 / /b rw - proc proc rw\n"
+        var bench = try bench(table)
+        bench.host.change { $0.usage["/b"]?.blocks = 0 }
+        for _ in 0..<3 { #expect(await bench.gather().lines.count == 1) }
+        let asked = [Array("/a".utf8), Array("/b".utf8)]
+        #expect(bench.host.state.asked == asked + [asked[0], asked[0]])
+        bench.host.change { $0.usage["/b"] = DiskCollectorTests.usage }
+        #expect(await bench.gather(after: .seconds(61)).lines.count == 2)
+        bench.host.change { $0.usage["/b"]?.blocks = 0 }
+        #expect(await bench.gather().lines.count == 1)
+        bench.host.change { $0.usage["/b"] = DiskCollectorTests.usage }
+        bench.host.file("proc/1/mountinfo", table + "3 2 8:2 / / rw - ext4 /dev/sda2 rw\n")
+        #expect(await bench.gather().lines.count == 3)
+    }
+
     @Test("hostile paths are escaped, and asked for by their bytes")
     func hostilePaths() async throws {
         var bench = try bench("1 2 8:1 / /a,=\"\\134\\012\\377x rw - ext4 /dev/s,=\\040d rw\n")
