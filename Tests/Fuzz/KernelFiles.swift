@@ -4,7 +4,7 @@ import Pipeline
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let choice = input.byte() % 23
+    let choice = input.byte() % 24
     let bytes = input.all
     switch choice {
     case 0:
@@ -70,6 +70,7 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
     case 19: fuzzTables(bytes)
     case 20: fuzzProcess(bytes)
     case 21: fuzzPrograms(bytes)
+    case 22: fuzzProbes(bytes)
     default:
         _ = ChassisType.name(String(decoding: bytes, as: UTF8.self))
         var cursor = ByteCursor(bytes)
@@ -157,4 +158,25 @@ private func fuzzPrograms(_ bytes: [UInt8]) {
     }
     _ = (SystemdUnit.list(bytes), SystemdUnit.fileNames(bytes))
     for unit in SystemdUnit.show(bytes) { _ = (unit.activeSince, unit.number("MainPID")) }
+}
+
+/// What programs print, and what comes from ICMP sockets.
+private func fuzzProbes(_ bytes: [UInt8]) {
+    if let document = try? XMLDocument.parse(bytes, source: "x") {
+        precondition(!document.root.name.isEmpty, "an element without a name")
+    }
+    _ = try? NvidiaReport.points(bytes)
+    let log = Array("<nvidia_smi_log><gpu>".utf8) + bytes + Array("</gpu></nvidia_smi_log>".utf8)
+    _ = try? NvidiaReport.points(log)
+    let points = SmartReport.points(bytes, device: "sda", type: "sat", exitStatus: 4, attributes: true)
+    precondition(points.last?["exit_status"] != nil, "a device without its exit status")
+    _ = try? PingOutput.parse(bytes)
+    for version in [EchoMessage.Version.ipv4, .ipv6] {
+        for hasHeader in [true, false] {
+            guard let reply = EchoMessage.reply(bytes[...], version, hasHeader: hasHeader) else { continue }
+            precondition(reply.payload.count < bytes.count, "a payload longer than its packet")
+        }
+    }
+    precondition(ControlMessages.hops(bytes).map { 0...255 ~= $0 } ?? true, "more hops than a byte holds")
+    _ = HostPort(String(decoding: bytes, as: UTF8.self))
 }

@@ -12,6 +12,8 @@ public struct InputEnvironment: Sendable {
     public var http: any HTTPClient
     /// For sockets and other descriptors; its thread starts with the first use.
     public var io: WorkLoop
+    /// For names of hosts; one for all inputs, so that its threads are few.
+    public var names: NameLookup
     /// The main loop's, for servers; nil without a running agent.
     public var eventLoop: (any EventLoop)?
     /// Where something may be kept over a restart; empty for nowhere.
@@ -19,13 +21,14 @@ public struct InputEnvironment: Sendable {
 
     public init(
         host: any Host, agent: any AgentCounters, clock: any Clock, http: any HTTPClient, io: WorkLoop,
-        eventLoop: (any EventLoop)?, stateDirectory: String
+        names: NameLookup, eventLoop: (any EventLoop)?, stateDirectory: String
     ) {
         self.host = host
         self.agent = agent
         self.clock = clock
         self.http = http
         self.io = io
+        self.names = names
         self.eventLoop = eventLoop
         self.stateDirectory = stateDirectory
     }
@@ -34,6 +37,7 @@ public struct InputEnvironment: Sendable {
     public init(alone host: any Host, agent: any AgentCounters = NoAgentCounters()) {
         let io = WorkLoop(name: "godwit-io")
         self.init(
-            host: host, agent: agent, clock: io, http: CurlMulti(loop: io), io: io, eventLoop: nil, stateDirectory: "")
+            host: host, agent: agent, clock: io, http: CurlMulti(loop: io), io: io,
+            names: NameLookup(), eventLoop: nil, stateDirectory: "")
     }
 }

@@ -12,6 +12,8 @@ public enum InputRegistry {
         InputPlugin(
             spec: InfluxDBListener.spec, makeIn: { try InfluxDBListener(options: $0, environment: $1) }),
         InputPlugin(
+            spec: HTTPResponseCollector.spec, makeIn: { try HTTPResponseCollector(options: $0, environment: $1) }),
+        InputPlugin(
             spec: InternalCollector.spec,
             makeIn: { options, environment in
                 InternalCollector(options: options, agent: environment.agent)
@@ -21,15 +23,20 @@ public enum InputRegistry {
         InputPlugin(spec: KernelVmstatCollector.spec) { KernelVmstatCollector(host: $1) },
         InputPlugin(spec: SysctlFSCollector.spec) { SysctlFSCollector(host: $1) },
         InputPlugin(spec: MemoryCollector.spec) { MemoryCollector(options: $0, host: $1) },
+        InputPlugin(
+            spec: NetResponseCollector.spec, makeIn: { try NetResponseCollector(options: $0, environment: $1) }),
         InputPlugin(spec: NetworkCollector.spec) { try NetworkCollector(options: $0, host: $1) },
         InputPlugin(spec: NetstatCollector.spec) { NetstatCollector(options: $0, host: $1) },
         InputPlugin(spec: NstatCollector.spec) { NstatCollector(options: $0, host: $1) },
         InputPlugin(spec: NtpqCollector.spec) { try NtpqCollector(options: $0, host: $1) },
         InputPlugin(spec: PressureCollector.spec) { try PressureCollector(host: $1) },
+        InputPlugin(spec: NvidiaCollector.spec) { NvidiaCollector(options: $0, host: $1) },
+        InputPlugin(spec: PingCollector.spec, makeIn: { try PingCollector(options: $0, environment: $1) }),
         InputPlugin(spec: ProcessesCollector.spec) { ProcessesCollector(host: $1) },
         InputPlugin(spec: ProcstatCollector.spec) { try ProcstatCollector(options: $0, host: $1) },
         InputPlugin(spec: SensorsCollector.spec) { SensorsCollector(options: $0, host: $1) },
         InputPlugin(spec: StatsdListener.spec, makeIn: { try StatsdListener(options: $0, environment: $1) }),
+        InputPlugin(spec: SmartCollector.spec) { try SmartCollector(options: $0, host: $1) },
         InputPlugin(spec: SwapCollector.spec) { SwapCollector(options: $0, host: $1) },
         InputPlugin(spec: SystemCollector.spec) { try SystemCollector(options: $0, host: $1) },
         InputPlugin(spec: SystemdUnitsCollector.spec) { SystemdUnitsCollector(options: $0, host: $1) },

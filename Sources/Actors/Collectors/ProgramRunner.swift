@@ -19,11 +19,16 @@ public struct ProgramEnd: Sendable, Hashable {
     public var complaint = ""
     /// Why it did not end well, for people; nil when it did.
     public var failure: String?
+    /// Its exit status; nil for a program that was killed or did not run.
+    public var status: Int?
+    /// Whether there is no such program.
+    public var isMissing = false
 
-    public init(output: [UInt8] = [], complaint: String = "", failure: String? = nil) {
+    public init(output: [UInt8] = [], complaint: String = "", failure: String? = nil, status: Int? = nil) {
         self.output = output
         self.complaint = complaint
         self.failure = failure
+        self.status = status
     }
 
     /// A program that ends well and writes nothing but a complaint has failed: ntpq does so without a server.
@@ -40,7 +45,7 @@ public struct ProgramEnd: Sendable, Hashable {
 /// it started when the time is over. Promises: an answer shortly after the deadline at the latest, whatever a program
 /// does. Bounds: at most four threads, `outputLimit` bytes of output a program.
 final class ProgramRunner: Sendable {
-    static let threadLimit = 4
+    static let threadLimit = 16
     static let outputLimit = 1 << 20
     /// How long a killed program may take to go before its thread gives the answer without it.
     private static let mercy = Duration.milliseconds(500)
@@ -139,6 +144,7 @@ private final class Child {
     private var status: Int32 = 0
     private var isKilled = false
     private var failure: String?
+    private var isMissing = false
     private(set) var isOver = false
 
     init(_ command: [String], _ variables: [String]) {
@@ -172,6 +178,7 @@ private final class Child {
         pid = -1
         isOver = true
         failure = "\(name): \(SystemError.text(code))"
+        isMissing = code == ENOENT
     }
 
     /// Reads what there is, if `descriptor` is one of this program's; closes it at its end.
@@ -214,8 +221,10 @@ private final class Child {
     func end(_ limit: Duration) -> ProgramEnd {
         let said = errorBytes.trimmedText.split(separator: "\n").first.map(String.init) ?? ""
         var end = ProgramEnd(output: outputBytes, complaint: said)
+        if !isKilled, failure == nil, status & 0x7F == 0 { end.status = Int(status >> 8 & 0xFF) }
         if let failure {
             end = ProgramEnd(failure: failure)
+            end.isMissing = isMissing
         } else if isKilled {
             end.complaint = ""
             end.failure = "\(name): did not end within \(limit.inSeconds) s, killed"

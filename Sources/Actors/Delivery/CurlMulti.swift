@@ -165,7 +165,8 @@ public actor CurlMulti: HTTPClient {
     private func finish(_ easy: UnsafeMutableRawPointer, _ result: Result<HTTPReply, TransferFailure>) {
         guard let transfer = transfers.removeValue(forKey: easy) else { return }
         if let multi { curl_multi_remove_handle(multi, easy) }
-        recycle(easy)
+        // A handle whose transfer got nowhere keeps its buffer, and refuses to have its size set again (libcurl 7.88).
+        if case .success = result { recycle(easy) } else { curl_easy_cleanup(easy) }
         transfer.continuation?.resume(returning: result)
         transfer.continuation = nil
     }

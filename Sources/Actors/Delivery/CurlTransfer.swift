@@ -20,6 +20,12 @@ final class CurlTransfer {
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     fileprivate var received: [UInt8] = []
+    fileprivate var bodyBytes = 0
+    fileprivate let bodyLimit: Int
+    fileprivate let keepsBody: Bool
+    private var headers: [String: String] = [:]
+    private var answered: Instant?
+    private var isRedirecting = false
     fileprivate var headerBytes = 0
     fileprivate var retryAfter: String?
     fileprivate var isBodyTooLong = false
@@ -30,6 +36,8 @@ final class CurlTransfer {
         self.easy = easy
         self.request = request
         self.started = started
+        bodyLimit = request.probe?.bodyLimit ?? CurlTransfer.bodyLimit
+        keepsBody = request.probe?.keepsBody ?? true
         if case .post(let body) = request.method { self.body = body } else { body = [] }
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
     }
@@ -115,7 +123,9 @@ final class CurlTransfer {
             setup.set(CURLOPT_USERNAME, user)
             setup.set(CURLOPT_PASSWORD, password.revealed)
         case .token(let token): headers.append("Authorization: Token \(token.revealed)")
+        case .bearer(let token): headers.append("Authorization: Bearer \(token.revealed)")
         }
+        if let probe = request.probe { configureProbe(probe, &setup, &headers) }
         if case .post = request.method {
             setup.set(CURLOPT_POST, 1)
             setup.check(godwit_easy_set_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
@@ -123,7 +133,62 @@ final class CurlTransfer {
             // A null pointer would mean "ask the read callback".
             setup.set(CURLOPT_POSTFIELDS, pointer: body.isEmpty ? UnsafeRawPointer(errorText) : start)
         }
+        // After what libcurl takes from the body.
+        if let verb = request.probe?.verb, verb == "HEAD", body.isEmpty {
+            setup.set(CURLOPT_NOBODY, 1)
+        } else if let verb = request.probe?.verb, verb != (body.isEmpty ? "GET" : "POST") {
+            setup.set(CURLOPT_CUSTOMREQUEST, verb)
+        }
         setup.set(CURLOPT_HTTPHEADER, pointer: list(headers))
+    }
+
+    /// A connection of its own, whose name lookup and handshake count.
+    private func configureProbe(_ probe: HTTPProbe, _ setup: inout CurlOptions, _ headers: inout [String]) {
+        setup.set(CURLOPT_FRESH_CONNECT, 1)
+        setup.set(CURLOPT_FORBID_REUSE, 1)
+        setup.set(CURLOPT_DNS_CACHE_TIMEOUT, 0)
+        if probe.followsRedirects {
+            setup.set(CURLOPT_FOLLOWLOCATION, 1)
+            setup.set(CURLOPT_MAXREDIRS, 10)
+        }
+        // libcurl would call any body a form.
+        if !body.isEmpty, !headers.contains(where: { $0.lowercased().hasPrefix("content-type:") }) {
+            headers.append("Content-Type:")
+        }
+    }
+
+    // MARK: Replies
+
+    /// One header line of the reply, its end included.
+    fileprivate func note(_ line: UnsafeRawBufferPointer) {
+        guard let probe = request.probe else { return }
+        let text = String(decoding: line.prefix { $0 != 13 && $0 != 10 }, as: UTF8.self)
+        if text.hasPrefix("HTTP/") {
+            // The next reply, behind an interim one or a redirect.
+            headers = [:]
+            answered = nil
+            isRedirecting = false
+        } else if text.isEmpty {
+            var status = 0
+            _ = godwit_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
+            let isOver = status >= 200 && !(probe.followsRedirects && isRedirecting && 300..<400 ~= status)
+            if isOver { answered = KernelClock.monotonic() }
+        } else if let colon = text.firstIndex(of: ":") {
+            let name = text[..<colon].lowercased()
+            if name == "location" { isRedirecting = true }
+            guard probe.headerNames.contains(name), headers[name] == nil else { return }
+            headers[name] = Array(text[text.index(after: colon)...].utf8).trimmedText
+        }
+    }
+
+    private func reply(_ status: Int, now: Instant, failure: TransferFailure? = nil) -> HTTPReply {
+        var reply = HTTPReply(
+            status: status, body: received, isTruncated: isBodyTooLong, retryAfter: retryAfter, elapsed: now - started)
+        reply.answerTime = (answered ?? now) - started
+        reply.bodyBytes = bodyBytes
+        reply.headers = headers
+        reply.bodyFailure = failure
+        return reply
     }
 
     /// A C list of lines that lives as long as this transfer. Lines with control characters would smuggle: left out.
@@ -141,15 +206,14 @@ final class CurlTransfer {
         var status = 0
         _ = godwit_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
         if code == CURLE_OK || code == CURLE_WRITE_ERROR && isBodyTooLong {
-            return .success(
-                HTTPReply(
-                    status: status, body: received, isTruncated: isBodyTooLong, retryAfter: retryAfter,
-                    elapsed: now - started))
+            return .success(reply(status, now: now))
         }
         var text = String(cString: errorText)
         if text.isEmpty { text = String(cString: curl_easy_strerror(code)) }
         if isHeaderTooLong { text = "reply headers longer than \(Self.headerLimit) bytes" }
-        return .failure(TransferFailure(kind(of: code), text))
+        let failure = TransferFailure(kind(of: code), text)
+        if answered != nil { return .success(reply(status, now: now, failure: failure)) }
+        return .failure(failure)
     }
 
     private func kind(of code: CURLcode) -> TransferFailure.Kind {
@@ -200,8 +264,11 @@ private func receiveBody(
     guard let bytes, let context else { return 0 }
     let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
     let length = size.multipliedSaturated(by: count)
-    let room = CurlTransfer.bodyLimit - transfer.received.count
-    transfer.received.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: min(length, room)))
+    let room = transfer.bodyLimit - transfer.bodyBytes
+    transfer.bodyBytes += min(length, room)
+    if transfer.keepsBody {
+        transfer.received.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: min(length, room)))
+    }
     guard length <= room else {
         transfer.isBodyTooLong = true
         return 0
@@ -221,6 +288,7 @@ private func receiveHeader(
         transfer.isHeaderTooLong = true
         return 0
     }
+    transfer.note(UnsafeRawBufferPointer(start: bytes, count: length))
     let name = "retry-after:"
     if length > name.utf8.count, strncasecmp(bytes, name, name.utf8.count) == 0 {
         let line = UnsafeRawBufferPointer(start: bytes, count: min(length, 128)).dropFirst(name.utf8.count)

@@ -16,7 +16,7 @@ struct EchoRedaction: Sendable {
             let encoded = String(decoding: Base64.basicCredentials(user: user, password: password), as: UTF8.self)
             // The padding may be left out.
             texts += [encoded, String(encoded.prefix { $0 != "=" })]
-        case .token(let token): texts.append(token.revealed)
+        case .token(let token), .bearer(let token): texts.append(token.revealed)
         }
         secrets = texts.map { Array($0.utf8) }.filter { $0.count >= Self.leastBytes }.sorted { $0.count > $1.count }
     }

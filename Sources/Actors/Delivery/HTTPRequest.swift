@@ -1,6 +1,7 @@
 import Pipeline
 
-/// One request to an HTTP server, ready to be sent by `CurlMulti`. No redirect is ever followed.
+/// One request to an HTTP server, ready to be sent by `CurlMulti`. No redirect is followed, unless a
+/// probe asks for it.
 public struct HTTPRequest: Sendable {
     public enum Method: Sendable, Hashable {
         case get
@@ -12,6 +13,8 @@ public struct HTTPRequest: Sendable {
         case basic(user: String, password: Secret)
         /// `Authorization: Token …`, as InfluxDB takes it.
         case token(Secret)
+        /// `Authorization: Bearer …`.
+        case bearer(Secret)
     }
 
     public var method: Method
@@ -25,6 +28,8 @@ public struct HTTPRequest: Sendable {
     public var timeout: Duration
     /// After a cancellation the transfer may still end for so long: a batch that is nearly through is not sent twice.
     public var cancelGrace: Duration
+    /// What a look at somebody's server does otherwise than a delivery; nil for deliveries.
+    public var probe: HTTPProbe?
 
     public init(
         _ method: Method, url: String, headers: [String] = [], credentials: Credentials = .none,
@@ -38,6 +43,22 @@ public struct HTTPRequest: Sendable {
         self.timeout = timeout
         self.cancelGrace = cancelGrace
     }
+}
+
+/// A look at a server: over a connection of its own, so that its time counts too.
+public struct HTTPProbe: Sendable, Hashable {
+    /// The request's method; the body is that of `HTTPRequest.method`.
+    public var verb = "GET"
+    /// Up to ten.
+    public var followsRedirects = false
+    /// What is longer is cut, as `HTTPReply.isTruncated` says.
+    public var bodyLimit = 64 * 1024
+    /// Without it only the length is told.
+    public var keepsBody = false
+    /// Names of headers of the reply that are wanted, in lower case.
+    public var headerNames: Set<String> = []
+
+    public init() {}
 }
 
 /// How a server is reached and who it must prove to be.
@@ -76,6 +97,15 @@ public struct HTTPReply: Sendable, Hashable {
     /// The header `Retry-After` as it came.
     public var retryAfter: String?
     public var elapsed: Duration
+    // What only a probe gets:
+    /// From the call to the end of the headers.
+    public var answerTime = Duration.zero
+    /// Length of the body as far as it came.
+    public var bodyBytes = 0
+    /// By their names in lower case; of several with one name the first.
+    public var headers: [String: String] = [:]
+    /// Why the body did not come to its end.
+    public var bodyFailure: TransferFailure?
 
     public init(
         status: Int, body: [UInt8] = [], isTruncated: Bool = false, retryAfter: String? = nil, elapsed: Duration = .zero

@@ -35,7 +35,7 @@ struct Once: ParsableCommand {
         let environment = InputEnvironment(
             host: LinuxHost(environment: ConfigFile.environment, clock: loop),
             agent: NoAgentCounters(version: Version.current), clock: loop, http: CurlMulti(loop: io), io: io,
-            eventLoop: loop.eventLoop, stateDirectory: "")
+            names: NameLookup(), eventLoop: loop.eventLoop, stateDirectory: "")
         let globalTags = config.globalTags(nodeName: NodeName.current)
         var encoder = StreamEncoder(limits: BatchLimits(points: .max, bytes: .max))
         var collectors: [(input: InputConfig, collector: any Collector)] = []

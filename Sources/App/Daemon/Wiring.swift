@@ -22,6 +22,7 @@ struct Wiring: Sendable {
     let taps = Taps()
     let ledger = AgentLedger(version: Version.current)
     let http: CurlMulti
+    let names = NameLookup()
     let spillRoot: String
     let stateDirectory: String
     let crashes: CrashRecord
@@ -203,8 +204,8 @@ struct Wiring: Sendable {
 
     private var inputEnvironment: InputEnvironment {
         InputEnvironment(
-            host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, eventLoop: loops.main.eventLoop,
-            stateDirectory: stateDirectory)
+            host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, names: names,
+            eventLoop: loops.main.eventLoop, stateDirectory: stateDirectory)
     }
 
     /// For the test of crash attribution: the input that ends the process when it gathers.

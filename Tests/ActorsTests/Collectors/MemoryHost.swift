@@ -22,6 +22,10 @@ final class MemoryHost: Host {
         var environment: [String: String] = [:]
         /// By the whole command, words joined by blanks.
         var programs: [String: ProgramResult] = [:]
+        /// The same for those who look at the exit status.
+        var ends: [String: ProgramEnd] = [:]
+        /// What was run, in order.
+        var ran: [String] = []
         var tableHasChanged = true
         /// What was read, in order.
         var reads: [String] = []
@@ -87,6 +91,26 @@ final class MemoryHost: Host {
 
     func run(_ commands: [[String]], until deadline: Instant) async throws -> [ProgramResult] {
         commands.map { state.programs[$0.joined(separator: " ")] ?? .failed("no such program") }
+    }
+
+    func ends(
+        of commands: [[String]], variables: [String], until deadline: Instant
+    ) async throws -> [ProgramEnd] {
+        commands.map { words in
+            let command = words.joined(separator: " ")
+            return world.withLock { world in
+                world.ran.append(command)
+                if let end = world.ends[command] { return end }
+                switch world.programs[command] {
+                case .output(let bytes)?: return ProgramEnd(output: bytes, status: 0)
+                case .failed(let reason)?: return ProgramEnd(failure: reason)
+                case nil: break
+                }
+                var end = ProgramEnd(failure: "\(words.first ?? ""): No such file or directory")
+                end.isMissing = true
+                return end
+            }
+        }
     }
 
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags? { state.interfaces[String(decoding: name, as: UTF8.self)] }
