@@ -9,6 +9,8 @@ public enum Collected: Sendable {
     case foreign(input: String, SampleSet, Receipt)
     /// The flush tick: seal what is open. In the same channel, so that order is plain.
     case flush
+    /// A window of an aggregator ends: behind the points that were collected in it.
+    case push
 }
 
 /// The bounded channel between collectors and batcher: an `AsyncStream` that keeps the newest sets.

@@ -149,22 +149,6 @@ struct Wiring: Sendable {
         return settings
     }
 
-    func plan(_ stream: StreamLayout.Stream, _ spill: SpillLog, _ config: Config) -> StreamPlan {
-        let globalTags = config.globalTags(nodeName: NodeName.current)
-        let shared = MetricTransform(stream.encoding.metric, globalTags: [], stage: .output)
-        var rules: [String: InputRules] = [:]
-        for input in config.inputs {
-            let own = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
-            let transforms = stream.encoding.metric == MetricOptions() ? [own] : [own, shared]
-            rules[input.id] = InputRules(transforms: transforms, precision: input.schedule.arrivalPrecision)
-        }
-        return StreamPlan(
-            name: stream.name, sink: spill, codec: stream.codec,
-            options: LineProtocol.Options(
-                uintSupport: stream.encoding.writesUnsigned, omitTimestamp: stream.encoding.omitsTimestamp),
-            limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules)
-    }
-
     /// The flush tick: the shortest of the streams' intervals, on the same grid as the collection ticks.
     func flushSchedule(_ layout: StreamLayout, _ config: Config) -> TickSchedule {
         let flush = layout.streams.map(\.encoding.flush).min { $0.interval < $1.interval } ?? FlushConfig(config.agent)

@@ -52,7 +52,8 @@ struct SeriesStore: Sendable {
         case .point(var last):
             if case .merge = rule {
                 contents[index].content = .point(point)
-                for field in point.fields where last.fields.count < SeriesStore.fieldLimit {
+                for field in point.fields
+                where last.fields.count < SeriesStore.fieldLimit || last.field(field.key) != nil {
                     last.set(field: field.key, to: field.value)
                 }
                 contents[index].content = .point(last)

@@ -18,6 +18,10 @@ public struct ConfigDiff: Sendable, Hashable {
 
     public var inputs: Plugins
     public var outputs: Plugins
+    public var processors: Plugins
+    public var aggregators: Plugins
+    /// Whether the same processors stand in another order.
+    public var processorsMoved: Bool
     /// The tags that every point gets, the host tag included.
     public var globalTagsChanged: Bool
     public var agentChanged: Bool
@@ -36,6 +40,10 @@ public struct ConfigDiff: Sendable, Hashable {
     public init(from old: Config, to new: Config) {
         inputs = ConfigDiff.compare(old.inputs, new.inputs, id: \.id)
         outputs = ConfigDiff.compare(old.outputs, new.outputs, id: \.id)
+        processors = ConfigDiff.compare(old.processors, new.processors, id: \.id)
+        aggregators = ConfigDiff.compare(old.aggregators, new.aggregators, id: \.id)
+        // The same ones in another order give other points.
+        processorsMoved = processors.isEmpty && old.processors != new.processors
         globalTagsChanged =
             old.globalTags != new.globalTags || old.agent.hostname != new.agent.hostname
             || old.agent.omitsHostname != new.agent.omitsHostname
@@ -55,7 +63,8 @@ public struct ConfigDiff: Sendable, Hashable {
 
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
-        inputs.isEmpty && outputs.isEmpty && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
+        inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && !processorsMoved
+            && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
     }
 
     /// Whether a part of the change waits for a restart.

@@ -11,6 +11,7 @@ extension Config {
             lines +=
                 ["[\(output.id)]", "\(output.flush)", "\(output.metric)", "\(output.routes)"] + output.options.lines
         }
+        lines += processors.flatMap(\.lines) + aggregators.flatMap(\.lines)
         let digest = CRC32C.checksum(Array(lines.joined(separator: "\n").utf8), seed: 0)
         let digits = String(digest, radix: 16)
         return String(repeating: "0", count: 8 - digits.utf8.count) + digits

@@ -40,7 +40,9 @@ struct Deduplication: Sendable {
         var added: [String: FieldValue] = [:]
         for field in point.fields {
             guard let before = last.fields[field.key] else {
-                if point.time == last.time { added[field.key] = field.value }
+                if point.time == last.time, last.fields.count + added.count < SeriesStore.fieldLimit {
+                    added[field.key] = field.value
+                }
                 continue
             }
             if before != field.value {

@@ -26,6 +26,24 @@ public struct ChainPlan: Sendable, Hashable {
         self.precision = precision
         self.alignsWindows = alignsWindows
     }
+
+    /// As a configuration has them; nil without processors and aggregators. `nodeName` is for the tag `host`.
+    public init?(_ config: Config, nodeName: String) {
+        guard config.hasChain else { return nil }
+        let globalTags = config.globalTags(nodeName: nodeName)
+        var inputs: [String: InputRules] = [:]
+        for input in config.inputs {
+            inputs[input.id] = InputRules(
+                transforms: [MetricTransform(input.metric, globalTags: globalTags, stage: .input)],
+                precision: input.schedule.arrivalPrecision)
+        }
+        self.init(
+            inputs: inputs, processors: config.processors, aggregators: config.aggregators,
+            processesOriginals: config.agent.processesOriginals,
+            processesAggregates: config.agent.processesAggregates,
+            precision: TickSchedule.precision(configured: config.agent.precision, interval: config.agent.interval),
+            alignsWindows: config.agent.roundsInterval)
+    }
 }
 
 /// The way of points through processors and aggregators, as in Telegraf:
