@@ -138,7 +138,7 @@ extension Daemon {
             plugins.removed.map { "\(kind) \($0) removed" } + plugins.added.map { "\(kind) \($0) added" }
                 + plugins.changed.map { "\(kind) \($0) changed" }
         }
-        var changes = 
+        var changes =
             lines("input", diff.inputs) + lines("processor", diff.processors)
             + lines("aggregator", diff.aggregators) + lines("output", diff.outputs)
         if diff.processorsMoved { changes.append("processors in another order") }

@@ -17,7 +17,11 @@ extension ConfigDecodingRun {
         let places = Dictionary(decoder.files.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         func place(_ instance: Instance) -> (Int, Int) { (places[instance.origin.file] ?? 0, instance.origin.line) }
         return instances.enumerated()
-            .sorted { (place($0.element).0, place($0.element).1, $0.offset) < (place($1.element).0, place($1.element).1, $1.offset) }
+            .sorted {
+                (place($0.element).0, place($0.element).1, $0.offset) < (
+                    place($1.element).0, place($1.element).1, $1.offset
+                )
+            }
             .map(\.element)
     }
 

@@ -86,7 +86,9 @@ struct ProcessorCompiler {
             }
             var tags: [Tag] = []
             for (key, value) in table.fields.sorted(by: { $0.key < $1.key }) {
-                if case .string(let text) = value { tags.append(Tag(key, text)) } else {
+                if case .string(let text) = value {
+                    tags.append(Tag(key, text))
+                } else {
                     complain(table, key, "expected a string: tags are text")
                 }
             }

@@ -16,7 +16,8 @@ public enum ProcessorSpecs {
     private static let order: ClosedRange<Double> = -1_000_000...1_000_000
 
     static let logLevel = OptionSpec(
-        "log_level", .string(""), "Log level of this plugin.", choices: ["", "error", "warn", "info", "debug", "trace"],
+        "log_level", .string(""), "Log level of this plugin.",
+        choices: ["", "error", "warn", "info", "debug", "trace"],
         ignoredBecause: "processors and aggregators do not log")
 
     /// Series that a plugin remembers: bounded, since each costs memory.
@@ -148,7 +149,9 @@ public enum ProcessorSpecs {
 
     static let override = PluginSpec(
         name: "override", summary: "Replaces names and tags.",
-        options: SectionSpecs.naming + [OptionSpec("tags", .table([:]), "Tags that are set, also where there are some.")])
+        options: SectionSpecs.naming + [
+            OptionSpec("tags", .table([:]), "Tags that are set, also where there are some.")
+        ])
 
     static let tagLimit = PluginSpec(
         name: "tag_limit", summary: "Leaves points at most so many tags.",
@@ -217,6 +220,6 @@ public enum AggregatorSpecs {
         options: [
             OptionSpec(
                 "round_timestamp_to", .duration(.nanoseconds(1)), "Times are rounded to this before they are compared.",
-                bounds: SectionSpecs.time),
+                bounds: SectionSpecs.time)
         ])
 }

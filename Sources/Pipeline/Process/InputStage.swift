@@ -40,7 +40,9 @@ struct InputStage: Sendable {
                 // No field at all, as everywhere.
                 if value.isFinite { point.append(newField: field.key, .float(value)) }
             case .string:
-                if cell < UInt64(set.strings.count) { point.append(newField: field.key, .string(set.strings[Int(cell)])) }
+                if cell < UInt64(set.strings.count) {
+                    point.append(newField: field.key, .string(set.strings[Int(cell)]))
+                }
             }
         }
         return point.fields.isEmpty ? nil : point

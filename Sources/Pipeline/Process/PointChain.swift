@@ -181,7 +181,8 @@ public struct PointChain: Sendable {
     }
 
     /// Leads a point through processors; false when one drops it, or leaves nothing of it.
-    private static func process(_ point: inout Point, _ processors: inout [RunningProcessor], _ wall: Timestamp) -> Bool {
+    private static func process(_ point: inout Point, _ processors: inout [RunningProcessor], _ wall: Timestamp) -> Bool
+    {
         for index in processors.indices where !processors[index].apply(to: &point, wall: wall) { return false }
         return !point.fields.isEmpty
     }

@@ -125,9 +125,11 @@ extension StringsRule {
             } else {
                 out.append(scalar)
             }
-            let joins = isInWord && index + 1 < scalars.count && scalars[index + 1].properties.isAlphabetic
+            let joins =
+                isInWord && index + 1 < scalars.count && scalars[index + 1].properties.isAlphabetic
                 && "'\u{2019}.:\u{B7}".unicodeScalars.contains(scalar)
-            isInWord = isLetter || joins || scalar == "_" || scalar.properties.numericType != nil
+            isInWord =
+                isLetter || joins || scalar == "_" || scalar.properties.numericType != nil
                 || isInWord && scalar.properties.generalCategory == .nonspacingMark
         }
         return String(out)
@@ -144,7 +146,8 @@ extension StringsRule {
     }
 
     fileprivate static func without(prefix: String, _ text: String) -> String {
-        text.utf8.starts(with: prefix.utf8) ? String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) : text
+        text.utf8.starts(with: prefix.utf8)
+            ? String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) : text
     }
 
     fileprivate static func without(suffix: String, _ text: String) -> String {

@@ -72,7 +72,8 @@ struct AggregatorTests {
             try pushed("[[aggregators.minmax]]", points) == [
                 "system,host=tars load1_max=1.72,load1_min=1.6 30", "system,host=case load1_max=9,load1_min=9 30",
             ])
-        let mixed = Point("m", fields: ["i": .int(-1), "u": .uint(2), "b": .bool(true), "s": .string("x")], time: at(1))
+        let mixed = Point(
+            "m", fields: ["i": .int(-1), "u": .uint(2), "b": .bool(true), "s": .string("x")], time: at(1))
         #expect(try pushed("[[aggregators.minmax]]", [mixed]) == ["m i_max=-1,i_min=-1,u_max=2,u_min=2 30"])
         let text = Point("m", fields: ["s": .string("x")], time: at(1))
         #expect(try pushed("[[aggregators.minmax]]", [text]) == [])
@@ -90,7 +91,8 @@ struct AggregatorTests {
                 #"counter i_final=2i,s_final="x" 20"#
             ])
         #expect(
-            try pushed("[[aggregators.final]]\noutput_strategy = \"periodic\"\nkeep_original_field_names = true", points)
+            try pushed(
+                "[[aggregators.final]]\noutput_strategy = \"periodic\"\nkeep_original_field_names = true", points)
                 == [#"counter i=2i,s="x" 20"#])
         // A series that went on is given once it falls silent.
         var aggregator = try aggregator("[[aggregators.final]]\nseries_timeout = \"40s\"")

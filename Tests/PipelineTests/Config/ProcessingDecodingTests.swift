@@ -77,7 +77,9 @@ struct ProcessingDecodingTests {
             "b:34: processors.defaults.fields.a: expected text, a number, true or false, found a list",
             "b:36: agent.skip_processors_after_aggregators: skip_processors_before_aggregators is true too",
         ]
-        for line in expected { #expect(found.contains { $0.hasPrefix(line) }, "\(line)\n\(found.joined(separator: "\n"))") }
+        for line in expected {
+            #expect(found.contains { $0.hasPrefix(line) }, "\(line)\n\(found.joined(separator: "\n"))")
+        }
     }
 
     @Test("the order of files and lines is kept across plugins, and order goes before it")
@@ -85,7 +87,9 @@ struct ProcessingDecodingTests {
         let config = try #require(
             report(
                 "[[processors.override]]\nalias = \"1\"\n[[processors.dedup]]\nalias = \"2\"\n[[processors.override]]\nalias = \"3\"\n",
-                files: ["a": "[[processors.dedup]]\nalias = \"4\"\n[[processors.override]]\nalias = \"5\"\norder = -1\n"]
+                files: [
+                    "a": "[[processors.dedup]]\nalias = \"4\"\n[[processors.override]]\nalias = \"5\"\norder = -1\n"
+                ]
             ).config)
         #expect(
             config.processors.map(\.id) == [
@@ -97,7 +101,8 @@ struct ProcessingDecodingTests {
     @Test("a change of one makes one change, and the fingerprint another")
     func differences() throws {
         func config(_ text: String) throws -> Config { try #require(report(text).config) }
-        let old = try config("[[processors.dedup]]\n[[aggregators.minmax]]\n[[processors.override]]\nname_suffix = \"a\"")
+        let old = try config(
+            "[[processors.dedup]]\n[[aggregators.minmax]]\n[[processors.override]]\nname_suffix = \"a\"")
         let new = try config(
             "[[processors.dedup]]\n[[aggregators.minmax]]\nperiod = \"1s\"\n[[processors.override]]\nname_suffix = \"b\"\n"
                 + "[[aggregators.merge]]")
@@ -108,11 +113,13 @@ struct ProcessingDecodingTests {
         #expect(diff.aggregators.added == ["merge"])
         #expect(!diff.isEmpty)
         #expect(old.fingerprint != new.fingerprint)
-        let moved = try config("[[processors.override]]\nname_suffix = \"a\"\n[[aggregators.minmax]]\n[[processors.dedup]]")
+        let moved = try config(
+            "[[processors.override]]\nname_suffix = \"a\"\n[[aggregators.minmax]]\n[[processors.dedup]]")
         #expect(ConfigDiff(from: old, to: moved).processorsMoved)
         #expect(ConfigDiff(from: old, to: old).isEmpty)
         #expect(
-            old.summary.contains("processors.override: order 0") && old.summary.contains("aggregators.minmax: every 30s"))
+            old.summary.contains("processors.override: order 0")
+                && old.summary.contains("aggregators.minmax: every 30s"))
     }
 
     @Test("metric_buffer_limit makes room in the backlog, unless its size is set")

@@ -14,7 +14,9 @@ struct RE2PatternTests {
         }
     }
 
-    private func replace(_ pattern: String, _ text: String, _ template: String, gives result: String?, _ line: Int = #line)
+    private func replace(
+        _ pattern: String, _ text: String, _ template: String, gives result: String?, _ line: Int = #line
+    )
         throws
     {
         let ours = try RE2Pattern(pattern).replacing(in: text, with: RE2Replacement(template))

@@ -78,8 +78,12 @@ struct ProcessorTests {
     func filters() throws {
         let rename = "[[processors.rename.replace]]\nmeasurement = \"a\"\ndest = \"b\"\n"
         let point = Point("a", tags: [Tag("t", "1"), Tag("u", "2")], fields: ["x": .int(1), "y": .int(2)], time: time)
-        try check("[[processors.rename]]\nnamepass = [\"z*\"]\nfieldinclude = [\"x\"]\n" + rename, point, gives: "a,t=1,u=2 x=1i,y=2i")
-        try check("[[processors.rename]]\nfieldinclude = [\"x\"]\ntagexclude = [\"u\"]\n" + rename, point, gives: "b,t=1 x=1i")
+        try check(
+            "[[processors.rename]]\nnamepass = [\"z*\"]\nfieldinclude = [\"x\"]\n" + rename, point,
+            gives: "a,t=1,u=2 x=1i,y=2i")
+        try check(
+            "[[processors.rename]]\nfieldinclude = [\"x\"]\ntagexclude = [\"u\"]\n" + rename, point, gives: "b,t=1 x=1i"
+        )
         try check("[[processors.rename]]\nfieldinclude = [\"z\"]\n" + rename, point, gives: nil)
         try check("[[processors.rename]]\ntagdrop = {t = [\"1\"]}\n" + rename, point, gives: "a,t=1,u=2 x=1i,y=2i")
     }
@@ -88,7 +92,8 @@ struct ProcessorTests {
     func converter() throws {
         func fields(_ list: String) -> String { "[[processors.converter]]\n[processors.converter.fields]\n\(list)\n" }
         func tags(_ list: String) -> String { "[[processors.converter]]\n[processors.converter.tags]\n\(list)\n" }
-        let apache = Point("apache", tags: [Tag("port", "80"), Tag("server", "d")], fields: ["n": .float(0)], time: time)
+        let apache = Point(
+            "apache", tags: [Tag("port", "80"), Tag("server", "d")], fields: ["n": .float(0)], time: time)
         try check(tags("string = [\"port\"]"), apache, gives: "apache,server=d n=0,port=\"80\"")
         try check(tags("integer = [\"p*\"]"), apache, gives: "apache,server=d n=0,port=80i")
         try check(tags("boolean = [\"server\"]"), apache, gives: "apache,port=80 n=0")
@@ -152,7 +157,8 @@ struct ProcessorTests {
         check("rfc3339", .string("9999-01-01T00:00:00Z"), gives: nil)
         #expect(TimeFormat(name: "Jan _2") == nil)
         let point = Point("metric", tags: [Tag("time", "1677610769")], fields: ["temp": .float(42)], time: .zero)
-        let text = "[[processors.converter]]\n[processors.converter.tags]\ntimestamp = [\"time\"]\ntimestamp_format = \"unix\""
+        let text =
+            "[[processors.converter]]\n[processors.converter.tags]\ntimestamp = [\"time\"]\ntimestamp_format = \"unix\""
         let result = try #require(try Processing.run(text, [point]).first)
         #expect(result.time.nanoseconds == 1_677_610_769_000_000_000)
         #expect(Processing.line(result) == "metric temp=42")
@@ -172,9 +178,11 @@ struct ProcessorTests {
             [processors.defaults.tags]
             tag = "foo"
             """
-        let blank = Point("lb", tags: [Tag("tag", " ")], fields: ["status": .string(" "), "count": .int(7)], time: time)
+        let blank = Point(
+            "lb", tags: [Tag("tag", " ")], fields: ["status": .string(" "), "count": .int(7)], time: time)
         try check(text, blank, gives: #"lb,tag=foo count=7i,ok=true,ratio=0.5,status="N/A""#)
-        let full = Point("lb", tags: [Tag("tag", "x")], fields: ["status": .string("up"), "ratio": .int(1)], time: time)
+        let full = Point(
+            "lb", tags: [Tag("tag", "x")], fields: ["status": .string("up"), "ratio": .int(1)], time: time)
         try check(text, full, gives: #"lb,tag=x count=0i,ok=true,ratio=1i,status="up""#)
     }
 
@@ -188,8 +196,11 @@ struct ProcessorTests {
     @Test("tag_limit: surplus tags go in the order of their keys, those to keep stay")
     func tagLimit() throws {
         let point = Point(
-            "t", tags: ["month", "environment", "region", "zone"].map { Tag($0, "x") }, fields: ["l": .int(1)], time: time)
-        try check("[[processors.tag_limit]]\nlimit = 3\nkeep = [\"environment\", \"region\"]", point, gives: "t,environment=x,region=x,zone=x l=1i")
+            "t", tags: ["month", "environment", "region", "zone"].map { Tag($0, "x") }, fields: ["l": .int(1)],
+            time: time)
+        try check(
+            "[[processors.tag_limit]]\nlimit = 3\nkeep = [\"environment\", \"region\"]", point,
+            gives: "t,environment=x,region=x,zone=x l=1i")
         try check("[[processors.tag_limit]]\nlimit = 4", point, gives: "t,environment=x,month=x,region=x,zone=x l=1i")
         try check("[[processors.tag_limit]]\nlimit = 1", point, gives: "t,zone=x l=1i")
     }

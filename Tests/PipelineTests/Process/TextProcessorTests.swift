@@ -13,7 +13,9 @@ struct TextProcessorTests {
 
     private let request = Point(
         "nginx_requests", tags: [Tag("verb", "GET"), Tag("resp_code", "200")],
-        fields: ["request": .string("/api/search/?category=plugins&q=regex"), "client_ip": .string("::1"), "n": .int(2)],
+        fields: [
+            "request": .string("/api/search/?category=plugins&q=regex"), "client_ip": .string("::1"), "n": .int(2),
+        ],
         time: .zero)
 
     @Test("regex: values with replacement, result key and appending")
@@ -74,7 +76,8 @@ struct TextProcessorTests {
         try check(rename, both, gives: "m,a_x=1,x=2 f=1i")
         try check(rename + "result_key = \"keep\"", both, gives: "m,a_x=1,x=2 f=1i")
         try check(rename + "result_key = \"overwrite\"", both, gives: "m,x=1 f=1i")
-        let same = "[[processors.regex]]\n[[processors.regex.field_rename]]\npattern = \"f\"\nreplacement = \"f\"\nresult_key = \"overwrite\""
+        let same =
+            "[[processors.regex]]\n[[processors.regex.field_rename]]\npattern = \"f\"\nreplacement = \"f\"\nresult_key = \"overwrite\""
         try check(same, both, gives: "m,a_x=1,x=2 f=1i")
     }
 
@@ -95,7 +98,9 @@ struct TextProcessorTests {
             field = "cs-host"
             dest = "cs-host_normalised"
             """, log,
-            gives: #"iis_log,method=get,uri_stem=healthcheck cs-host="MIXEDCASE_host",cs-host_normalised="MIXEDCASE_HOST",http_version=1.1"#)
+            gives:
+                #"iis_log,method=get,uri_stem=healthcheck cs-host="MIXEDCASE_host",cs-host_normalised="MIXEDCASE_HOST",http_version=1.1"#
+        )
         let keys = Point("iis_log", tags: [Tag("URI-Stem", "/API")], fields: ["v": .float(1.1)], time: .zero)
         try check(
             """
