@@ -42,7 +42,10 @@ public actor Batcher {
     private var chain: PointChain?
     /// The inputs that are configured.
     private var inputs: Set<String>
+    /// When streams are flushed that say nothing else.
     private var flushSchedule: TickSchedule
+    /// All the schedules that streams have.
+    private var flushSchedules: [TickSchedule]
     /// Ends the sleep of the flush tick.
     private var rescheduled: AsyncStream<Void>.Continuation?
     /// Ends the sleep until the next window ends.
@@ -61,6 +64,7 @@ public actor Batcher {
         self.chain = chain.map { PointChain($0, wall: clock.wall, now: clock.now) }
         inputs = Batcher.inputs(streams, chain)
         self.flushSchedule = flush
+        flushSchedules = Batcher.schedules(streams, flush)
         self.taps = taps
         self.clock = clock
     }
@@ -85,11 +89,20 @@ public actor Batcher {
         streams = plans.map(OpenStream.init)
         inputs = Batcher.inputs(plans, plan)
         latest = latest.filter { inputs.contains($0.key) }
-        if flush != flushSchedule {
-            flushSchedule = flush
+        flushSchedule = flush
+        let schedules = Batcher.schedules(plans, flush)
+        if schedules != flushSchedules {
+            flushSchedules = schedules
             rescheduled?.yield()
         }
         await handOver(sealed)
+    }
+
+    private static func schedules(_ streams: [StreamPlan], _ flush: TickSchedule) -> [TickSchedule] {
+        // Without streams the flush still proves that the batcher lives.
+        streams.map { $0.flush ?? flush }.reduce(into: streams.isEmpty ? [flush] : []) { found, schedule in
+            if !found.contains(schedule) { found.append(schedule) }
+        }
     }
 
     private static func inputs(_ streams: [StreamPlan], _ chain: ChainPlan?) -> Set<String> {
@@ -155,6 +168,10 @@ public actor Batcher {
                 receipt.confirm()
             case .flush:
                 await sealAll()
+                counters.lastFlush = clock.now
+            case .flushTick(let schedule):
+                await handOver(
+                    streams.filter { ($0.plan.flush ?? flushSchedule) == schedule }.compactMap(sealed))
                 counters.lastFlush = clock.now
             case .push:
                 let made = chain?.push(wall: clock.wall, now: clock.now) ?? SampleSet()
@@ -252,24 +269,21 @@ public actor Batcher {
     }
 
     private func tickFlush() async {
-        var schedule = flushSchedule
-        var configured = flushSchedule
         var watch = ClockWatch(now: clock.now, wall: clock.wall)
-        var tick = schedule.first(from: clock.wall, using: &generator)
+        var ticks = FlushTicks(flushSchedules, wall: clock.wall, using: &generator)
         while !Task.isCancelled {
-            await sleepOrReschedule(until: clock.now + (tick.fire - clock.wall))
+            guard let next = ticks.next else { return }
+            await sleepOrReschedule(until: clock.now + (next - clock.wall))
             if Task.isCancelled { return }
-            await settle(tick.fire)
-            channel.send(.flush)
-            if let jump = watch.jump(now: clock.now, wall: clock.wall) {
-                schedule.clockJumped(by: jump, to: clock.wall)
+            await settle(next)
+            for schedule in ticks.advance(past: next, wall: clock.wall, using: &generator) {
+                channel.send(.flushTick(schedule))
             }
-            if configured != flushSchedule {
-                configured = flushSchedule
-                schedule = flushSchedule
-                tick = schedule.first(from: clock.wall, using: &generator)
-            } else {
-                tick = schedule.next(after: clock.wall, using: &generator)
+            if let jump = watch.jump(now: clock.now, wall: clock.wall) {
+                ticks.clockJumped(by: jump, to: clock.wall, using: &generator)
+            }
+            if ticks.schedules != flushSchedules {
+                ticks = FlushTicks(flushSchedules, wall: clock.wall, using: &generator)
             }
         }
     }

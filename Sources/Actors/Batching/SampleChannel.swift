@@ -7,8 +7,10 @@ public enum Collected: Sendable {
     case samples(input: String, SampleSet)
     /// Points that somebody waits for: the receipt tells when the batcher has them.
     case foreign(input: String, SampleSet, Receipt)
-    /// The flush tick: seal what is open. In the same channel, so that order is plain.
+    /// Seal all that is open. In the same channel, so that order is plain.
     case flush
+    /// The flush tick of the streams with this schedule.
+    case flushTick(TickSchedule)
     /// A window of an aggregator ends: behind the points that were collected in it.
     case push
 }

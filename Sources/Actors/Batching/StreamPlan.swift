@@ -33,10 +33,12 @@ public struct StreamPlan: Sendable {
     public var options: LineProtocol.Options
     public var limits: BatchLimits
     public var rules: [String: InputRules]
+    /// When it is flushed; nil = with the batcher's own tick.
+    public var flush: TickSchedule?
 
     public init(
         name: String, sink: any BatchSink, codec: PayloadCodec, options: LineProtocol.Options, limits: BatchLimits,
-        rules: [String: InputRules]
+        rules: [String: InputRules], flush: TickSchedule? = nil
     ) {
         self.name = name
         self.sink = sink
@@ -44,5 +46,6 @@ public struct StreamPlan: Sendable {
         self.options = options
         self.limits = limits
         self.rules = rules
+        self.flush = flush
     }
 }

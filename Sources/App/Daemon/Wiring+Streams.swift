@@ -21,7 +21,8 @@ extension Wiring {
             name: stream.name, sink: spill, codec: stream.codec,
             options: LineProtocol.Options(
                 uintSupport: stream.encoding.writesUnsigned, omitTimestamp: stream.encoding.omitsTimestamp),
-            limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules)
+            limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules,
+            flush: flushSchedule(stream.encoding.flush, config))
     }
 
     /// The processors and aggregators; nil when there are none.

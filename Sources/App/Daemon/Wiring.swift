@@ -152,7 +152,12 @@ struct Wiring: Sendable {
     /// The flush tick: the shortest of the streams' intervals, on the same grid as the collection ticks.
     func flushSchedule(_ layout: StreamLayout, _ config: Config) -> TickSchedule {
         let flush = layout.streams.map(\.encoding.flush).min { $0.interval < $1.interval } ?? FlushConfig(config.agent)
-        return TickSchedule(
+        return flushSchedule(flush, config)
+    }
+
+    /// When a stream is sealed: on the same grid as the collection ticks.
+    func flushSchedule(_ flush: FlushConfig, _ config: Config) -> TickSchedule {
+        TickSchedule(
             interval: flush.interval, roundInterval: config.agent.roundsInterval,
             offset: config.agent.collectionOffset, jitter: flush.jitter)
     }
@@ -208,7 +213,8 @@ struct Wiring: Sendable {
 
         return CollectorRunner(
             input: input.id, collector: collector, schedule: schedule, precision: input.schedule.precision,
-            channel: channel, clock: loops.main, logger: log.logger("input", level: input.logLevel),
+            timeSource: input.schedule.timeSource, channel: channel, clock: loops.main,
+            logger: log.logger("input", level: input.logLevel),
             hooks: GatherHooks(
                 willGather: { name in
                     crashes.enter(name)

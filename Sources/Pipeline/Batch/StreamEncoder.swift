@@ -113,6 +113,10 @@ public struct StreamEncoder: ~Copyable {
         }
         let time = row.time.rounded(to: cache.rules.precision)
         let columns = StreamEncoder.columns(row.schema, &cache)
+        guard !columns.isEmpty || row.schema.fields.isEmpty else {
+            filteredPoints &+= 1
+            return
+        }
         let start = buffer.count
         do {
             let lines = try LineProtocol.append(

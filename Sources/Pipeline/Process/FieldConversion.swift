@@ -108,9 +108,8 @@ enum FieldConversion {
     }
 }
 
-/// Base64 with padding (RFC 4648, 4), line ends left out.
-enum Base64 {
-    /// The bytes of `text`; nil when it is no base64.
+extension Base64 {
+    /// The bytes of `text`, in which line ends do not count; nil when it is no base64.
     static func decode(_ text: String) -> [UInt8]? {
         let digits = text.utf8.filter { $0 != 10 && $0 != 13 }
         guard digits.count % 4 == 0 else { return nil }

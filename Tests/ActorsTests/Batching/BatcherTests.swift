@@ -213,6 +213,25 @@ struct BatcherTests {
         }
     }
 
+    @Test("each stream is sealed at its own interval")
+    func ownFlush() async {
+        let (often, seldom) = (RecordingSink(), RecordingSink())
+        let (channel, clock) = (SampleChannel(), ManualClock())
+        var slow = plan(seldom, name: "own")
+        slow.flush = flush(30)
+        await running([plan(often), slow], channel: channel, clock: clock) { batcher in
+            for turn in 1...3 {
+                channel.send(.samples(input: "in", set(1, from: turn)))
+                await eventually("the point arrives") { await batcher.status().receivedPoints == UInt64(turn) }
+                await eventually("the flush sleeps") { clock.sleeperCount == 1 }
+                clock.advance(by: .seconds(turn == 1 ? 11 : 10))
+                await eventually("the one is sealed") { often.batches.count == turn }
+                if turn < 3 { #expect(seldom.batches.isEmpty) }
+            }
+            await eventually("the other is sealed once") { seldom.batches.map(\.pointCount) == [3] }
+        }
+    }
+
     @Test("what is sent while nobody listens, or evicted from a full channel, is counted")
     func countsDrops() async {
         let channel = SampleChannel()
