@@ -99,7 +99,7 @@ public final class SampleChannel: Sendable {
         switch lost {
         case .samples(_, let samples): set = samples
         // Its sender hears of it.
-        case .foreign, .flush: return
+        case .foreign, .flush, .flushTick, .push: return
         }
         state.withLock { state in
             state.droppedPoints &+= UInt64(set.rows.count)

@@ -131,8 +131,8 @@ struct ProcessorCompiler {
         guard !keys.isEmpty else { return nil }
         guard case .time = target else { return ConverterRule.Choice(target, keys) }
         let format = table.options.string("timestamp_format")
-        guard let known = TimeFormat(name: format) else {
-            let names = TimeFormat.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+        guard let known = TimeText(name: format) else {
+            let names = TimeText.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
             complain(
                 table, "timestamp_format",
                 format.isEmpty

@@ -7,7 +7,7 @@ public struct ConverterRule: Sendable, Hashable {
     /// What a tag or field becomes.
     public enum Target: Sendable, Hashable {
         case measurement, tag, string, integer, unsigned, boolean, float, base64Float
-        case time(TimeFormat)
+        case time(TimeText)
     }
 
     /// The keys of one target.

@@ -1,5 +1,5 @@
 /// How a text or number says a time.
-public enum TimeFormat: String, Sendable, Hashable, CaseIterable {
+public enum TimeText: String, Sendable, Hashable, CaseIterable {
     case unix
     case unixMilliseconds = "unix_ms"
     case unixMicroseconds = "unix_us"
@@ -12,7 +12,7 @@ public enum TimeFormat: String, Sendable, Hashable, CaseIterable {
         switch name {
         case "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05.999999999Z07:00": self = .rfc3339
         default:
-            guard let format = TimeFormat(rawValue: name) ?? TimeFormat(rawValue: name.lowercased()) else { return nil }
+            guard let format = TimeText(rawValue: name) ?? TimeText(rawValue: name.lowercased()) else { return nil }
             self = format
         }
     }
@@ -32,18 +32,18 @@ public enum TimeFormat: String, Sendable, Hashable, CaseIterable {
     func time(_ value: FieldValue) -> Timestamp? {
         switch value {
         case .bool: return nil
-        case .int(let number): return unit.flatMap { TimeFormat.time(number, $0) }
+        case .int(let number): return unit.flatMap { TimeText.time(number, $0) }
         case .uint(let number):
             guard let unit, let number = Int64(exactly: number) else { return nil }
-            return TimeFormat.time(number, unit)
+            return TimeText.time(number, unit)
         case .float(let number):
             guard let unit else { return nil }
             let whole = number.rounded(.down)
-            guard let seconds = Int64(exactly: whole), let start = TimeFormat.time(seconds, unit) else { return nil }
+            guard let seconds = Int64(exactly: whole), let start = TimeText.time(seconds, unit) else { return nil }
             return start + .nanoseconds(Int64((number - whole) * Double(unit)))
         case .string(let text):
             guard let unit else { return RFC3339.time(text) }
-            return TimeFormat.time(decimal: text, unit)
+            return TimeText.time(decimal: text, unit)
         }
     }
 

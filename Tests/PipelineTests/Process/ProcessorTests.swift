@@ -137,7 +137,7 @@ struct ProcessorTests {
     @Test("converter: times")
     func times() throws {
         func check(_ format: String, _ value: FieldValue, gives expected: Int64?, _ line: Int = #line) {
-            #expect(TimeFormat(name: format)?.time(value)?.nanoseconds == expected, "line \(line)")
+            #expect(TimeText(name: format)?.time(value)?.nanoseconds == expected, "line \(line)")
         }
         check("unix", .string("1677610769"), gives: 1_677_610_769_000_000_000)
         check("unix", .string("1677610769.123456789"), gives: 1_677_610_769_123_456_789)
@@ -155,7 +155,7 @@ struct ProcessorTests {
         check("2006-01-02T15:04:05Z07:00", .string("2024-02-29T00:00:00Z"), gives: 1_709_164_800_000_000_000)
         check("rfc3339", .string("2023-02-29T00:00:00Z"), gives: nil)
         check("rfc3339", .string("9999-01-01T00:00:00Z"), gives: nil)
-        #expect(TimeFormat(name: "Jan _2") == nil)
+        #expect(TimeText(name: "Jan _2") == nil)
         let point = Point("metric", tags: [Tag("time", "1677610769")], fields: ["temp": .float(42)], time: .zero)
         let text =
             "[[processors.converter]]\n[processors.converter.tags]\ntimestamp = [\"time\"]\ntimestamp_format = \"unix\""
