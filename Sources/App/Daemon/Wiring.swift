@@ -183,7 +183,7 @@ struct Wiring: Sendable {
                 settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.disk)
         case "prometheus_client":
             ExpositionTransport(
-                settings: ExpositionSettings(output.options), loop: loops.main,
+                settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
                 log: log.logger("output", level: output.logLevel))
         default:
             InfluxDBTransport(
