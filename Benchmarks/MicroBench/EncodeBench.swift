@@ -54,6 +54,7 @@ enum EncodeBench {
         }
         let set = samples(fields: 5, areDoubles: false)
         let payload = encode(&encoder, set)
+        readForeign(payload, perLine)
         let compressor = GzipCompressor()
         let ours = fastest(repeats: 1) { _ = compressor.compress(payload) }
         Row(
@@ -65,6 +66,38 @@ enum EncodeBench {
             name: "encode and gzip, lines a second and core", value: Double(lines) / both / 1e6, unit: "M/s", budget: 1
         ).print()
         return payload
+    }
+
+    /// What lines cost that others wrote: reading alone, and on to the compressed batch.
+    private static func readForeign(_ payload: [UInt8], _ perLine: Double) {
+        var parser = LineProtocolParser()
+        func read() -> SampleSet {
+            var position = LineProtocolParser.Position()
+            var samples = SampleSet()
+            var issues = LineIssues()
+            payload.withUnsafeBufferPointer {
+                _ = parser.parse($0, from: &position, at: .zero, into: &samples, &issues)
+            }
+            return samples
+        }
+        let seconds = fastest { _ = read() }
+        Row(
+            name: "read a foreign line, 5 integer fields", value: seconds * perLine, unit: "ns",
+            floor: (copySeconds(payload) * perLine, "memcpy of the same bytes"), lessIsBetter: true
+        ).print()
+        var encoder = StreamEncoder(limits: BatchLimits(points: lines, bytes: 64 << 20))
+        encoder.setRules(InputRules(transforms: [], precision: .zero), for: "bench")
+        let compressor = GzipCompressor()
+        let plain = fastest(repeats: 1) { _ = encode(&encoder, read()) }
+        Row(
+            name: "read and encode foreign lines, a second and core", value: Double(lines) / plain / 1e6, unit: "M/s",
+            budget: 1
+        ).print()
+        let whole = fastest(repeats: 1) { _ = compressor.compress(encode(&encoder, read())) }
+        Row(
+            name: "read, encode and gzip foreign lines, a second and core", value: Double(lines) / whole / 1e6,
+            unit: "M/s", budget: 1
+        ).print()
     }
 
     /// CPU seconds of zlib's own one-call compression.

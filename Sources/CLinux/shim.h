@@ -19,6 +19,8 @@
 #include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <malloc.h>
 
 #include <pthread.h>
@@ -29,6 +31,9 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 extern int fallocate(int fd, int mode, off_t offset, off_t len);
 
 static inline int godwit_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
+
+// A descriptor that can be read once the process has ended; -1 on kernels before 5.3.
+static inline int godwit_pidfd_open(int pid) { return (int)syscall(434 /* SYS_pidfd_open */, pid, 0); }
 
 // SO_PEERCRED: who is at the other end of a unix socket. 0 on success.
 struct godwit_ucred { int32_t pid; uint32_t uid; uint32_t gid; };

@@ -21,7 +21,7 @@ def free_port(kind=socket.SOCK_STREAM):
 def body_of(server, measurement):
     """The lines of a measurement that arrived, without the host tag."""
     prefix = measurement.encode()
-    return sorted(line.replace(b",host=h", b"") for line in server.lines if line.startswith(prefix))
+    return sorted(line.replace(b",host=h", b"") for line in list(server.lines) if line.startswith(prefix))
 
 
 class InfluxDBListener(EndToEnd):
@@ -222,6 +222,8 @@ class Statsd(EndToEnd):
         made = self.agent(url=self.backend.url, inputs=[("statsd", settings)], **agent)
         if kind == socket.SOCK_STREAM:
             InfluxDBListener.wait_listening(self)
+            # The probe's own connection ends before those of the test count.
+            time.sleep(0.3)
             return made
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("127.0.0.1", self.port))
@@ -281,3 +283,135 @@ class Statsd(EndToEnd):
         one.sendall(b"x" * 20000)
         wait_until(lambda: InfluxDBListener.is_closed(one), 20, "an endless line is closed")
         self.assertTrue(agent.is_running)
+
+class Programs(EndToEnd):
+    """Points from programs."""
+
+    def script(self, name, text):
+        path = os.path.join(self.folder(), name)
+        with open(path, "w") as file:
+            file.write("#!/bin/sh\n" + text)
+        os.chmod(path, 0o755)
+        return path
+
+    def arrived(self, backend, wanted, measurement="app"):
+        wait_until(lambda: set(line.encode() for line in wanted) <= set(body_of(backend, measurement)), 20,
+                   "%s arrive" % wanted)
+
+    def test_exec_runs_each_interval(self):
+        backend = self.server()
+        good = self.script("a1.sh", "echo app,n=$1,x=$X v=1i 5000000\n")
+        agent = self.agent(url=backend.url, inputs=[("exec", {
+            "commands": [os.path.join(os.path.dirname(good), "a*.sh") + " one", ["sh", "-c", "echo bad; exit 3"]],
+            "environment": ["X=y"], "data_format": "influx"})])
+        self.arrived(backend, ["app,n=one,x=y v=1i 5000000"])
+        wait_until(lambda: "sh: exit status 3" in agent.log_text(), 20, "the failure is said")
+
+    def test_execd_is_started_again_and_ended_with_its_group(self):
+        backend = self.server()
+        mark = os.path.join(self.folder(), "child")
+        program = self.script("d.sh", "sleep 1000 &\necho $! > %s\necho app,kind=start v=1i 1\n"
+                              "echo careful >&2\nwhile read line; do echo app,kind=asked v=2i 2; done\n" % mark)
+        agent = self.agent(url=backend.url, inputs=[("execd", {
+            "command": [program], "signal": "STDIN", "restart_delay": "200ms"})])
+        self.arrived(backend, ["app,kind=start v=1i 1", "app,kind=asked v=2i 2"])
+        wait_until(lambda: "d.sh: careful" in agent.log_text(), 20, "standard error is in the log")
+        with open(mark) as file:
+            first = int(file.read())
+        parent = self.parent(first)
+        os.kill(parent, signal.SIGKILL)
+        wait_until(lambda: "started again" in agent.log_text(), 20, "the end is said")
+
+        def again():
+            try:
+                with open(mark) as file:
+                    return int(file.read()) != first
+            except ValueError:
+                return False
+        wait_until(again, 20, "it runs again")
+        wait_until(lambda: not self.lives(first), 20, "what it started is gone")
+        with open(mark) as file:
+            second = int(file.read())
+        self.assertTrue(self.lives(second))
+        self.assertEqual(agent.stop(), 0)
+        wait_until(lambda: not self.lives(second), 20, "the group ends with the agent")
+
+    @staticmethod
+    def parent(pid):
+        with open("/proc/%d/stat" % pid) as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+
+    @staticmethod
+    def lives(pid):
+        try:
+            with open("/proc/%d/stat" % pid) as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
+
+
+class Tail(EndToEnd):
+    """Files that grow."""
+
+    def tail(self, options=None, **agent):
+        self.logs = self.folder()
+        self.backend = self.server()
+        settings = dict({"files": [os.path.join(self.logs, "**.log")], "path_tag": ""}, **(options or {}))
+        return self.agent(url=self.backend.url, inputs=[("tail", settings)], **agent)
+
+    def append(self, name, text):
+        with open(os.path.join(self.logs, name), "a") as file:
+            file.write(text)
+
+    def arrived(self, numbers):
+        wanted = sorted(b"app v=%d %d" % (number, number) for number in numbers)
+        wait_until(lambda: body_of(self.backend, "app") == wanted, 20, "%s arrive" % list(numbers)[:9])
+
+    @staticmethod
+    def lines(numbers):
+        return "".join("app v=%d %d\n" % (number, number) for number in numbers)
+
+    def test_lines_rotation_truncation_and_new_files(self):
+        agent = self.tail()
+        path = os.path.join(self.logs, "a.log")
+        self.append("a.log", self.lines(range(1, 4)) + "app v=4")
+        self.arrived(range(1, 4))
+        self.append("a.log", " 4\nnonsense\n" + self.lines([5]))
+        self.arrived(range(1, 6))
+        wait_until(lambda: "a.log: line 2: no fields" in agent.log_text(), 20, "the bad line is said")
+        self.append("a.log", self.lines([6]))
+        os.rename(path, path + ".1")
+        self.append("a.log", self.lines([7]))
+        self.arrived(range(1, 8))
+        with open(path, "w"):
+            pass
+        time.sleep(0.3)
+        self.append("a.log", self.lines([8]))
+        self.arrived(range(1, 9))
+        os.mkdir(os.path.join(self.logs, "deep"))
+        self.append("deep/b.log", self.lines([9]))
+        self.arrived(range(1, 10))
+
+    def test_positions_survive_a_restart(self):
+        agent = self.tail(start=False)
+        self.append("a.log", self.lines([100]))
+        agent.start()
+        time.sleep(1)
+        self.append("a.log", self.lines([1]))
+        self.arrived([1])
+        self.assertEqual(agent.stop(), 0)
+        kept = [name for name in os.listdir(agent.state) if name.startswith("tail-")]
+        self.assertEqual(len(kept), 1)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(agent.state, kept[0])).st_mode), 0o600)
+        self.append("a.log", self.lines([2, 3]))
+        self.append("new.log", self.lines([4]))
+        agent.start()
+        self.arrived([1, 2, 3])
+
+    def test_a_large_file_is_read_whole_and_a_line_without_end_is_passed_over(self):
+        agent = self.tail({"initial_read_offset": "beginning", "watch_method": "poll"}, start=False)
+        self.append("a.log", self.lines(range(1, 30001)) + "x" * 3000000 + "\n" + self.lines([30001]))
+        agent.start()
+        wait_until(lambda: len(body_of(self.backend, "app")) == 30001, 60, "all lines arrive")
+        wait_until(lambda: "a line has more than 1MiB" in agent.log_text(), 20, "the long line is said")
+        self.assertEqual(agent.balance()["dropped"], 0)

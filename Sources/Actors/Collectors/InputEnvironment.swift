@@ -14,6 +14,8 @@ public struct InputEnvironment: Sendable {
     public var io: WorkLoop
     /// For names of hosts; one for all inputs, so that its threads are few.
     public var names: NameLookup
+    /// For files of others, which may hang; its thread starts with the first use.
+    public var files: WorkLoop
     /// The main loop's, for servers; nil without a running agent.
     public var eventLoop: (any EventLoop)?
     /// Where something may be kept over a restart; empty for nowhere.
@@ -21,7 +23,8 @@ public struct InputEnvironment: Sendable {
 
     public init(
         host: any Host, agent: any AgentCounters, clock: any Clock, http: any HTTPClient, io: WorkLoop,
-        names: NameLookup, eventLoop: (any EventLoop)?, stateDirectory: String
+        names: NameLookup, files: WorkLoop = WorkLoop(name: "godwit-files"), eventLoop: (any EventLoop)?,
+        stateDirectory: String
     ) {
         self.host = host
         self.agent = agent
@@ -29,6 +32,7 @@ public struct InputEnvironment: Sendable {
         self.http = http
         self.io = io
         self.names = names
+        self.files = files
         self.eventLoop = eventLoop
         self.stateDirectory = stateDirectory
     }

@@ -9,6 +9,7 @@ public enum InputRegistry {
         InputPlugin(spec: DiskCollector.spec) { DiskCollector(options: $0, host: $1) },
         InputPlugin(spec: DiskIOCollector.spec) { try DiskIOCollector(options: $0, host: $1) },
         InputPlugin(spec: ExecCollector.spec) { try ExecCollector(options: $0, host: $1) },
+        InputPlugin(spec: ExecdInput.spec, makeIn: { try ExecdInput(options: $0, environment: $1) }),
         InputPlugin(
             spec: InfluxDBListener.spec, makeIn: { try InfluxDBListener(options: $0, environment: $1) }),
         InputPlugin(
@@ -40,6 +41,7 @@ public enum InputRegistry {
         InputPlugin(spec: SwapCollector.spec) { SwapCollector(options: $0, host: $1) },
         InputPlugin(spec: SystemCollector.spec) { try SystemCollector(options: $0, host: $1) },
         InputPlugin(spec: SystemdUnitsCollector.spec) { SystemdUnitsCollector(options: $0, host: $1) },
+        InputPlugin(spec: TailInput.spec, makeIn: { try TailInput(options: $0, environment: $1) }),
         InputPlugin(spec: TemperatureCollector.spec) { TemperatureCollector(options: $0, host: $1) },
     ]
 

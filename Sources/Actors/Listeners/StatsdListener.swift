@@ -136,9 +136,10 @@ public actor StatsdListener: ServiceInput {
                 .childChannelOption(.socketOption(.so_keepalive), value: 1)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        guard clients.enter() else { throw ChannelError.ioOnClosedChannel }
-                        channel.closeFuture.whenComplete { _ in clients.leave() }
-                        try channel.pipeline.syncOperations.addHandler(StatsdStream(state, emitter))
+                        let isRefused = !clients.enter()
+                        if !isRefused { channel.closeFuture.whenComplete { _ in clients.leave() } }
+                        try channel.pipeline.syncOperations.addHandler(
+                            StatsdStream(state, emitter, isRefused: isRefused))
                     }
                 }
                 .bind(to: try address.socketAddress).get()
@@ -241,14 +242,23 @@ private final class StatsdStream: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let state: StatsdState
     private let emitter: any SampleEmitter
+    /// One connection too many: it ends as it begins.
+    private let isRefused: Bool
     private var rest: [UInt8] = []
 
-    init(_ state: StatsdState, _ emitter: any SampleEmitter) {
+    init(_ state: StatsdState, _ emitter: any SampleEmitter, isRefused: Bool) {
         self.state = state
         self.emitter = emitter
+        self.isRefused = isRefused
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.fireChannelActive()
+        if isRefused { context.close(promise: nil) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isRefused else { return }
         rest += unwrapInboundIn(data).readableBytesView
         if let end = rest.lastIndex(of: UInt8(ascii: "\n")) {
             take(Array(rest[...end]))

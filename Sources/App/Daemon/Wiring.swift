@@ -20,6 +20,8 @@ struct Wiring: Sendable {
     let host: any Host
     let channel = SampleChannel()
     let taps = Taps()
+    /// For inputs that read files of others. Its thread starts with the first such input.
+    let files = WorkLoop(name: "godwit-files")
     let ledger = AgentLedger(version: Version.current)
     let http: CurlMulti
     let names = NameLookup()
@@ -193,7 +195,7 @@ struct Wiring: Sendable {
 
     private var inputEnvironment: InputEnvironment {
         InputEnvironment(
-            host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, names: names,
+            host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, names: names, files: files,
             eventLoop: loops.main.eventLoop, stateDirectory: stateDirectory)
     }
 
