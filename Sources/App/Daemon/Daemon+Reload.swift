@@ -46,6 +46,7 @@ extension Daemon {
         let old = layout
         config = new
         layout = StreamLayout(new)
+        await changeTunnels(diff, tree)
         if diff.agentChanged { _ = wiring.log.configure(new.agent, reopen: false) }
         for id in diff.inputs.removed {
             await tree.collectors.remove(id)
@@ -138,7 +139,8 @@ extension Daemon {
             plugins.removed.map { "\(kind) \($0) removed" } + plugins.added.map { "\(kind) \($0) added" }
                 + plugins.changed.map { "\(kind) \($0) changed" }
         }
-        var changes = lines("input", diff.inputs) + lines("output", diff.outputs)
+        var changes = lines("input", diff.inputs) + lines("output", diff.outputs) + lines("tunnel", diff.tunnels)
+        changes += diff.forwardsChanged.map { "forwards of tunnel \($0) changed" }
         if diff.globalTagsChanged { changes.append("global tags changed") }
         if diff.agentChanged { changes.append("agent changed") }
         if diff.spillChanged { changes.append("spill changed") }

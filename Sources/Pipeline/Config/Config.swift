@@ -7,12 +7,18 @@ public struct Config: Sendable, Hashable {
     public var status: StatusConfig
     public var inputs: [InputConfig]
     public var outputs: [OutputConfig]
+<<<<<<< HEAD
     /// Plugins and sections of the files that this version does not have and was told to skip: `inputs.kafka_consumer`.
     public var skipped: [String] = []
+=======
+    /// Each after those that it goes through.
+    public var tunnels: [TunnelConfig]
+>>>>>>> ebee463 (tunnels: values, SSH sessions on the I/O loop, and their configuration)
 
     public init(
         globalTags: [Tag] = [], agent: AgentConfig = AgentConfig(), spill: SpillConfig = SpillConfig(),
-        status: StatusConfig = StatusConfig(), inputs: [InputConfig] = [], outputs: [OutputConfig] = []
+        status: StatusConfig = StatusConfig(), inputs: [InputConfig] = [], outputs: [OutputConfig] = [],
+        tunnels: [TunnelConfig] = []
     ) {
         self.globalTags = globalTags
         self.agent = agent
@@ -20,6 +26,7 @@ public struct Config: Sendable, Hashable {
         self.status = status
         self.inputs = inputs
         self.outputs = outputs
+        self.tunnels = tunnels
     }
 
     /// The global tags with `host`, unless it is omitted or set by hand. `nodeName` is the kernel's name of the machine.

@@ -68,10 +68,10 @@ struct ConfigDecodingRun {
         hadErrors = issues.hasErrors
     }
 
-    static let sections = ["global_tags", "agent", "spill", "status", "inputs", "outputs"]
+    static let sections = ["global_tags", "agent", "spill", "status", "inputs", "outputs", "tunnels", "forwards"]
     /// Sections of Telegraf and of later versions.
     static let unavailableSections: Set<String> = [
-        "processors", "aggregators", "secretstores", "tunnels", "forwards", "metadata_relay", "pushprox", "api", "hub",
+        "processors", "aggregators", "secretstores", "metadata_relay", "pushprox", "api", "hub",
     ]
 
     mutating func decode(_ root: ConfigNode) -> Config {
@@ -84,6 +84,7 @@ struct ConfigDecodingRun {
             for instance in instances(name, root) { add(input: instance, agent, &config.inputs) }
         }
         for instance in instances("outputs", root) { add(output: instance, agent, &config.outputs) }
+        config.tunnels = tunnels(root)
         checkPresence(config, root)
         config.skipped = skipped
         return config
@@ -157,6 +158,8 @@ struct ConfigDecodingRun {
     /// A configuration that does nothing is a mistake; but after other errors nobody knows what is missing.
     private mutating func checkPresence(_ config: Config, _ root: ConfigNode) {
         guard !hadErrors, !issues.hasErrors else { return }
+        // A relay need not collect anything.
+        if !config.tunnels.isEmpty, config.inputs.isEmpty, config.outputs.isEmpty { return }
         let place = ConfigOrigin(file: root.origin.file, line: 0)
         if config.inputs.isEmpty {
             issues.append(

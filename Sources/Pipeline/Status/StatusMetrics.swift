@@ -11,6 +11,7 @@ public enum StatusMetrics {
         batcher(report.batcher, &text)
         spill(report.streams, &text)
         outputs(report.outputs, &text)
+        tunnels(report.tunnels, &text)
         process(report.process, &text)
         return text.bytes
     }

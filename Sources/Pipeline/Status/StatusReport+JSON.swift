@@ -22,6 +22,7 @@ extension StatusReport {
             "batcher": batcher.json,
             "streams": .array(streams.map(\.json)),
             "outputs": .array(outputs.map(\.json)),
+            "tunnels": .array(tunnels.map(\.json)),
             "process": process.json,
         ]
     }

@@ -55,7 +55,8 @@ struct DefaultConfigTests {
         var all = [
             "global_tags": [], "agent": SectionSpecs.agent, "spill": SectionSpecs.spill, "status": SectionSpecs.status,
             "inputs.NAME": SectionSpecs.commonInput, "outputs.NAME": SectionSpecs.commonOutput,
-            "outputs.influxdb.routes": OutputSpecs.route,
+            "outputs.influxdb.routes": OutputSpecs.route, "tunnels": TunnelSpecs.tunnel,
+            "forwards": TunnelSpecs.forward,
         ]
         for plugin in KnownPlugins.inputs { all["inputs.\(plugin.name)"] = plugin.options }
         for plugin in KnownPlugins.outputs { all["outputs.\(plugin.name)"] = plugin.options }
@@ -109,7 +110,8 @@ struct DefaultConfigTests {
                 && parts[0].allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }
             let isInput = bare.hasPrefix("[[inputs.") && !bare.hasPrefix("[[inputs.NAME")
             let isOutput = bare.hasPrefix("[[outputs.") && !bare.hasPrefix("[[outputs.NAME")
-            if isOutput || isInput || isEntry { lines.append(bare) }
+            let isTunnel = bare.hasPrefix("[[tunnels") || bare.hasPrefix("[[forwards")
+            if isOutput || isInput || isTunnel || isEntry { lines.append(bare) }
             // The options of every plugin may stand in any.
             if bare.hasPrefix("[[inputs.NAME") { lines.append("[[inputs.mem]]") }
             if bare.hasPrefix("[[outputs.NAME") { lines.append("[[outputs.file]]") }
