@@ -12,7 +12,7 @@ final class Dialer {
     private let what: String
     private let refused: TunnelReason
     private let timedOut: TunnelReason
-    private var addresses: [SocketAddress]
+    private var addresses: [KernelAddress]
     private var completion: Completion?
     private var descriptor: Int32 = -1
     private var deadline: Instant
@@ -23,7 +23,7 @@ final class Dialer {
     ///   - what: who is dialled, for messages.
     ///   - refused: the reason when every address fails; `timedOut` when the deadline came first.
     init(
-        _ addresses: [SocketAddress], what: String, deadline: Instant, refused: TunnelReason, timedOut: TunnelReason,
+        _ addresses: [KernelAddress], what: String, deadline: Instant, refused: TunnelReason, timedOut: TunnelReason,
         loop: WorkLoop, completion: @escaping Completion
     ) {
         self.addresses = addresses

@@ -45,7 +45,8 @@ final class HostKeyJudge {
                 return TunnelFailure(.hostkeyChanged, "the server shows \(fingerprint), which is not the pinned key")
             }
             guard spec.hostKeyPolicy == .acceptNew, let line = KnownHosts.line(for: spec.server, key: key) else {
-                return TunnelFailure(.hostkeyUnknown, "nothing vouches for \(fingerprint); pin it or add it to known_hosts")
+                return TunnelFailure(
+                    .hostkeyUnknown, "nothing vouches for \(fingerprint); pin it or add it to known_hosts")
             }
             newLine = line
             return nil

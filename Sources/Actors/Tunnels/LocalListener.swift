@@ -24,14 +24,14 @@ final class LocalListener {
 
     /// Errors: `listen-failed`, or `port-in-use`. The host of a TCP address must be numeric or `localhost`.
     func open() throws(TunnelFailure) {
-        let address: SocketAddress?
+        let address: KernelAddress?
         switch place {
         case .unix(let path):
             try clear(path)
-            address = SocketAddress.unix(path)
+            address = KernelAddress.unix(path)
         case .tcp(let place):
             let host = place.host == "localhost" ? "127.0.0.1" : place.host
-            address = SocketAddress.resolve(HostPort(host, place.port), isNumeric: true).first
+            address = KernelAddress.resolve(HostPort(host, place.port), isNumeric: true).first
         }
         guard let address else { throw TunnelFailure(.listenFailed, "\(place) is no address of this machine") }
         descriptor = address.listeningSocket(backlog: Self.backlog)
@@ -41,7 +41,7 @@ final class LocalListener {
                 code == EADDRINUSE ? .portInUse : .listenFailed,
                 "cannot listen at \(place): \(String(cString: strerror(code)))")
         }
-        port = SocketAddress.port(of: descriptor)
+        port = KernelAddress.port(of: descriptor)
         watch()
     }
 
@@ -52,7 +52,7 @@ final class LocalListener {
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw TunnelFailure(.listenFailed, "\(path) is in the way and is no socket")
         }
-        let probe = SocketAddress.unix(path)?.connectedSocket() ?? -1
+        let probe = KernelAddress.unix(path)?.connectedSocket() ?? -1
         if probe >= 0 {
             close(probe)
             throw TunnelFailure(.portInUse, "somebody else answers at \(path)")

@@ -10,9 +10,9 @@ final class RemoteForward: Forward {
     private var acceptor: SSHAcceptor?
     private var retry: UInt64?
     private var dials: [ObjectIdentifier: Dialer] = [:]
-    private var addresses: (list: [SocketAddress], at: Instant)?
+    private var addresses: (list: [KernelAddress], at: Instant)?
     /// Who waits for a name server.
-    private var waiting: [([SocketAddress]) -> Void] = []
+    private var waiting: [([KernelAddress]) -> Void] = []
     private var lookupTimer: UInt64?
     private var requesting: SSHLink?
     private var retryDelay = Duration.seconds(3)
@@ -119,7 +119,7 @@ final class RemoteForward: Forward {
         }
     }
 
-    private func dial(_ addresses: [SocketAddress], _ channel: OpaquePointer, _ link: SSHLink) {
+    private func dial(_ addresses: [KernelAddress], _ channel: OpaquePointer, _ link: SSHLink) {
         var id: ObjectIdentifier?
         let dialer = Dialer(
             addresses, what: "\(spec.target)", deadline: around.loop.now + around.timing.targetDial,
@@ -147,11 +147,11 @@ final class RemoteForward: Forward {
     }
 
     /// The target's addresses: at once when they are numbers or known, else from a name server, at most every minute.
-    private func withAddresses(_ body: @escaping ([SocketAddress]) -> Void) {
+    private func withAddresses(_ body: @escaping ([KernelAddress]) -> Void) {
         switch spec.target {
-        case .unix(let path): return body(SocketAddress.unix(path).map { [$0] } ?? [])
+        case .unix(let path): return body(KernelAddress.unix(path).map { [$0] } ?? [])
         case .tcp(let target):
-            let numeric = SocketAddress.resolve(target, isNumeric: true)
+            let numeric = KernelAddress.resolve(target, isNumeric: true)
             if !numeric.isEmpty { return body(numeric) }
             if let addresses, around.loop.now - addresses.at < .seconds(60) { return body(addresses.list) }
             waiting.append(body)
@@ -165,7 +165,7 @@ final class RemoteForward: Forward {
     }
 
     /// What a name server said. An address that was right is better than none.
-    func didLookUp(_ found: [SocketAddress]) {
+    func didLookUp(_ found: [KernelAddress]) {
         if let lookupTimer { around.loop.cancelTimer(lookupTimer) }
         lookupTimer = nil
         if !found.isEmpty { addresses = (found, around.loop.now) }
@@ -213,7 +213,8 @@ final class RemoteForward: Forward {
             case .success(let channel):
                 // Our own end of it comes in as a connection of this forward, whose dial settles the probe.
                 link.after(around.timing.targetDial + .seconds(1)) { [weak self] _ in
-                    self?.settleProbe(TunnelFailure(.probeFailed, "a connection to the server's port does not come here"))
+                    self?.settleProbe(
+                        TunnelFailure(.probeFailed, "a connection to the server's port does not come here"))
                 }
                 channel.discard()
             }

@@ -25,7 +25,7 @@ final class SSHAgentRequest {
         self.key = key
         self.algorithm = algorithm
         self.link = link
-        descriptor = SocketAddress.unix(path)?.connectedSocket() ?? -1
+        descriptor = KernelAddress.unix(path)?.connectedSocket() ?? -1
         if descriptor < 0 { answer = .failed }
     }
 

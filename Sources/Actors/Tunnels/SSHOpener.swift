@@ -55,7 +55,8 @@ final class SSHOpener: SSHStep {
     /// Asks for a channel; the answer comes within `deadline`.
     func open(_ link: SSHLink, _ request: Request, within deadline: Duration) {
         guard queue.count < Self.queueLimit else {
-            return finish(request, link, .failure(TunnelFailure(.targetTimeout, "too many connections wait to be opened")))
+            return finish(
+                request, link, .failure(TunnelFailure(.targetTimeout, "too many connections wait to be opened")))
         }
         queue.append(request)
         request.timer = link.after(deadline) { [unowned self] link in expire(request, link) }
@@ -159,7 +160,9 @@ final class SSHOpener: SSHStep {
 
 extension SSHOpener.Request {
     /// A TCP connection from the server to `target`.
-    static func direct(to target: SocketPlace, window: Int, _ completion: @escaping SSHOpener.Completion)
+    static func direct(
+        to target: SocketPlace, window: Int, _ completion: @escaping SSHOpener.Completion
+    )
         -> SSHOpener.Request
     {
         var message = SSHWriter()
@@ -174,7 +177,8 @@ extension SSHOpener.Request {
             message.string(path.utf8)
             message.string("".utf8)
             message.uint32(0)
-            return SSHOpener.Request("direct-streamlocal@openssh.com", message.bytes, to: target, window: window, completion)
+            return SSHOpener.Request(
+                "direct-streamlocal@openssh.com", message.bytes, to: target, window: window, completion)
         }
     }
 

@@ -14,13 +14,16 @@ extension SigningKey {
         case EVP_PKEY_RSA:
             guard let modulus = number(key, "n"), let exponent = number(key, "e") else { break }
             // The server maps the name of the signature to its RSA keys.
-            return (.rsa, ["rsa-sha2-512", "rsa-sha2-256"].map { name in
-                var writer = SSHWriter()
-                writer.string(name.utf8)
-                writer.number(exponent)
-                writer.number(modulus)
-                return Method(algorithm: name, publicKey: writer.bytes)
-            })
+            return (
+                .rsa,
+                ["rsa-sha2-512", "rsa-sha2-256"].map { name in
+                    var writer = SSHWriter()
+                    writer.string(name.utf8)
+                    writer.number(exponent)
+                    writer.number(modulus)
+                    return Method(algorithm: name, publicKey: writer.bytes)
+                }
+            )
         case EVP_PKEY_EC:
             let curves = ["prime256v1": "nistp256", "secp384r1": "nistp384", "secp521r1": "nistp521"]
             var name = [CChar](repeating: 0, count: 32)

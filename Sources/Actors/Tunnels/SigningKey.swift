@@ -120,7 +120,8 @@ final class SigningKey: Sendable {
             "aes128-cbc": ("AES-128-CBC", 16), "aes192-cbc": ("AES-192-CBC", 24), "aes256-cbc": ("AES-256-CBC", 32),
         ]
         guard let (name, length) = ciphers[container.cipher], let cipher = EVP_get_cipherbyname(name) else {
-            throw SSHKeyError(.unsupported, "its cipher is not supported; rewrite the key with ssh-keygen -p -Z aes256-ctr")
+            throw SSHKeyError(
+                .unsupported, "its cipher is not supported; rewrite the key with ssh-keygen -p -Z aes256-ctr")
         }
         let material = BcryptKey.derive(
             passphrase: Array(passphrase.revealed.utf8), salt: container.salt, rounds: container.rounds,

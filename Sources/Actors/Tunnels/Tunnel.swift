@@ -243,12 +243,12 @@ public actor Tunnel {
     /// Asks a name server on a thread that may block, for a forward.
     func lookUp(_ place: HostPort, for forward: String) {
         threads.post { [self, loop] in
-            let found = SocketAddress.resolve(place, isNumeric: false)
+            let found = KernelAddress.resolve(place, isNumeric: false)
             loop.post { self.assumeIsolated { $0.found(found, for: forward) } }
         }
     }
 
-    private func found(_ addresses: [SocketAddress], for id: String) {
+    private func found(_ addresses: [KernelAddress], for id: String) {
         for forward in forwards where forward.spec.id == id { (forward as? RemoteForward)?.didLookUp(addresses) }
     }
 

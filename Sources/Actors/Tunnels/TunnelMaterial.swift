@@ -6,7 +6,7 @@ import Pipeline
 /// counts. Reading it may block: it happens on a thread of its own.
 struct TunnelMaterial: Sendable {
     /// Empty for a session through a jump host, which looks the name up itself.
-    var addresses: [SocketAddress] = []
+    var addresses: [KernelAddress] = []
     var credentials: [SSHCredential] = []
     var knownHosts = KnownHosts()
 
@@ -28,13 +28,14 @@ struct TunnelMaterial: Sendable {
         let password = try secret(spec.password, file: spec.passwordFile)
         if !password.isEmpty { material.credentials += [.password(password), .keyboard(password)] }
         guard !material.credentials.isEmpty else {
-            let why = complaints.isEmpty ? "no key, agent or password is configured" : complaints.joined(separator: "; ")
+            let why =
+                complaints.isEmpty ? "no key, agent or password is configured" : complaints.joined(separator: "; ")
             throw TunnelFailure(.keyUnusable, why)
         }
         if resolves {
-            material.addresses = SocketAddress.resolve(spec.server, isNumeric: true)
+            material.addresses = KernelAddress.resolve(spec.server, isNumeric: true)
             if material.addresses.isEmpty {
-                material.addresses = SocketAddress.resolve(spec.server, isNumeric: false)
+                material.addresses = KernelAddress.resolve(spec.server, isNumeric: false)
             }
             guard !material.addresses.isEmpty else {
                 throw TunnelFailure(.dialFailed, "the name \(spec.server.host) has no address")
@@ -68,7 +69,7 @@ struct TunnelMaterial: Sendable {
 
     /// The keys an agent holds; none when it does not answer within 2 s.
     private static func agentKeys(_ path: String) -> [SSHCredential] {
-        guard let descriptor = SocketAddress.unix(path)?.connectedSocket(), descriptor >= 0 else { return [] }
+        guard let descriptor = KernelAddress.unix(path)?.connectedSocket(), descriptor >= 0 else { return [] }
         defer { close(descriptor) }
         let question: [UInt8] = [0, 0, 0, 1, 11]
         guard send(descriptor, question, question.count, Int32(MSG_NOSIGNAL)) == question.count else { return [] }
@@ -105,7 +106,9 @@ struct FileComplaint: Error, CustomStringConvertible {
 /// Files that must be ours alone.
 enum PrivateFile {
     /// The whole file. Errors: missing, no regular file, of a stranger, too open, too long.
-    static func read(_ path: String, mayBeReadByOthers: Bool = false, limit: Int = 64 * 1024) throws(FileComplaint)
+    static func read(
+        _ path: String, mayBeReadByOthers: Bool = false, limit: Int = 64 * 1024
+    ) throws(FileComplaint)
         -> [UInt8]
     {
         // O_NONBLOCK: a planted FIFO must not hang us.

@@ -55,7 +55,8 @@ extension Daemon {
 
     private static func child(_ supervisor: Supervisor) -> ChildSpec {
         ChildSpec(
-            supervisor: supervisor, intensity: RestartIntensity(count: 3, period: .seconds(60)), stopTimeout: .seconds(3))
+            supervisor: supervisor, intensity: RestartIntensity(count: 3, period: .seconds(60)),
+            stopTimeout: .seconds(3))
     }
 
     /// Applies a new configuration: sessions whose options did not change stay, with all forwards that did not change.

@@ -47,7 +47,8 @@ struct Wiring: Sendable {
     }
 
     func tree(
-        control: [ChildSpec], tunnels: [ChildSpec] = [], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher, collectors: [ChildSpec]
+        control: [ChildSpec], tunnels: [ChildSpec] = [], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher,
+        collectors: [ChildSpec]
     )
         -> Tree
     {

@@ -7,13 +7,10 @@ public struct Config: Sendable, Hashable {
     public var status: StatusConfig
     public var inputs: [InputConfig]
     public var outputs: [OutputConfig]
-<<<<<<< HEAD
     /// Plugins and sections of the files that this version does not have and was told to skip: `inputs.kafka_consumer`.
     public var skipped: [String] = []
-=======
     /// Each after those that it goes through.
     public var tunnels: [TunnelConfig]
->>>>>>> ebee463 (tunnels: values, SSH sessions on the I/O loop, and their configuration)
 
     public init(
         globalTags: [Tag] = [], agent: AgentConfig = AgentConfig(), spill: SpillConfig = SpillConfig(),

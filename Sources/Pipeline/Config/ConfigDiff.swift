@@ -61,7 +61,8 @@ public struct ConfigDiff: Sendable, Hashable {
 
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
-        inputs.isEmpty && outputs.isEmpty && tunnels.isEmpty && forwardsChanged.isEmpty && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
+        inputs.isEmpty && outputs.isEmpty && tunnels.isEmpty && forwardsChanged.isEmpty && !globalTagsChanged
+            && !agentChanged && !spillChanged && !statusChanged
     }
 
     /// Whether a part of the change waits for a restart.

@@ -1,7 +1,9 @@
 extension Config {
     /// The configuration in one line per section, for people who want to see that it was understood. No secrets.
     public var summary: [String] {
-        [agentSummary] + inputs.map(\.summary) + outputs.map(\.summary) + tunnels.map(\.summary) + [spillSummary, statusSummary]
+        [agentSummary] + inputs.map(\.summary) + outputs.map(\.summary) + tunnels.map(\.summary) + [
+            spillSummary, statusSummary,
+        ]
     }
 
     private var agentSummary: String {

@@ -43,7 +43,8 @@ extension ConfigDecodingRun {
         let before = issues.count
         func place(_ name: String) -> ConfigOrigin { settings.origins[name] ?? node.origin }
         let name = options.string("name")
-        if name.isEmpty || name.utf8.count > 64 || name.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F || $0 == 0x2F }) {
+        if name.isEmpty || name.utf8.count > 64 || name.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F || $0 == 0x2F })
+        {
             complain(place("name"), "tunnels.name", "a tunnel needs a name, without blanks and slashes")
         }
         let user = options.string("user")
@@ -59,7 +60,9 @@ extension ConfigDecodingRun {
         }
         for secret in ["password", "passphrase"] {
             if !options.secret(secret).isEmpty, !options.string("\(secret)_file").isEmpty {
-                complain(place("\(secret)_file"), "tunnels.\(secret)_file", "\(secret) and \(secret)_file exclude each other")
+                complain(
+                    place("\(secret)_file"), "tunnels.\(secret)_file", "\(secret) and \(secret)_file exclude each other"
+                )
             }
         }
         let hasCredential =
@@ -70,7 +73,8 @@ extension ConfigDecodingRun {
         }
         let isUnknown = options.string("known_hosts_file").isEmpty && options.strings("host_key_fingerprints").isEmpty
         if isUnknown, options.string("host_key_policy") == "strict" {
-            complain(node.origin, "tunnels", "it needs a known_hosts_file or host_key_fingerprints to know its server by")
+            complain(
+                node.origin, "tunnels", "it needs a known_hosts_file or host_key_fingerprints to know its server by")
         }
         guard let server, issues.count == before else { return nil }
         origins["tunnels.\(name)"] = node.origin
@@ -139,7 +143,9 @@ extension ConfigDecodingRun {
         let bind = SocketPlace(parsing: options.string("bind"), allowsAnyPort: kind == .remote)
         let target = SocketPlace(parsing: options.string("target"))
         if bind == nil { complain(place("bind"), "forwards.bind", "expected host:port, or the path of a unix socket") }
-        if target == nil { complain(place("target"), "forwards.target", "expected host:port, or the path of a unix socket") }
+        if target == nil {
+            complain(place("target"), "forwards.target", "expected host:port, or the path of a unix socket")
+        }
         if kind == .remote, case .unix? = bind {
             complain(place("bind"), "forwards.bind", "a remote forward listens at host:port")
         }
@@ -160,7 +166,8 @@ extension ConfigDecodingRun {
         let others = tunnels.flatMap { tunnel in tunnel.forwards.map { (tunnel.id, $0) } }
         if others.contains(where: { $0.1.id == id && $0.0 == name }) {
             complain(node.origin, "forwards.name", "there are two forwards \"\(id)\" in the tunnel \"\(name)\"")
-        } else if others.contains(where: { $0.1.bind == bind && $0.1.kind == kind && (kind == .local || $0.0 == name) }) {
+        } else if others.contains(where: { $0.1.bind == bind && $0.1.kind == kind && (kind == .local || $0.0 == name) })
+        {
             complain(place("bind"), "forwards.bind", "another forward listens at \(bind)")
         }
         tunnels[index].forwards.append(ForwardSpec(id: id, kind: kind, bind: bind, target: target))

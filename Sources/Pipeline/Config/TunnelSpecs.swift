@@ -4,7 +4,8 @@ public enum TunnelSpecs {
 
     public static let tunnel: [OptionSpec] = [
         OptionSpec("name", .string(""), "Name of the session, for routes, forwards, jump and status."),
-        OptionSpec("address", .string(""), "Server as host, host:port or [address]:port; the port is 22 when left out."),
+        OptionSpec(
+            "address", .string(""), "Server as host, host:port or [address]:port; the port is 22 when left out."),
         OptionSpec("user", .string(""), "Account at the server."),
         OptionSpec("identity_file", .string(""), "Private key, OpenSSH or PEM: ed25519, ecdsa or RSA."),
         OptionSpec("passphrase", .secret(.none), "Passphrase of the key."),
@@ -26,9 +27,11 @@ public enum TunnelSpecs {
         OptionSpec(
             "probe_interval", .duration(.seconds(15)), "How often the server is asked whether it lives.",
             bounds: seconds),
-        OptionSpec("probes_missed", .integer(3), "Unanswered questions after which the session is given up.", bounds: 1...100),
+        OptionSpec(
+            "probes_missed", .integer(3), "Unanswered questions after which the session is given up.", bounds: 1...100),
         OptionSpec("reconnect_max", .duration(.seconds(60)), "Longest wait between two tries.", bounds: 1...3_600),
-        OptionSpec("window_bytes", .size(256 << 10), "What may be under way on one connection.", bounds: 32_768...16_777_216),
+        OptionSpec(
+            "window_bytes", .size(256 << 10), "What may be under way on one connection.", bounds: 32_768...16_777_216),
         OptionSpec("max_connections", .integer(256), "Connections of one forward at once.", bounds: 1...10_000),
         OptionSpec(
             "max_queued_bytes", .size(64 << 20), "What may wait in memory; beyond it the slowest connection is closed.",

@@ -78,7 +78,8 @@ extension StatusText {
                 "    \(Readable.line(tunnel.method)), last answer \(ago(tunnel.lastOK)), \(tunnel.restarts) restarts")
         }
         for forward in tunnel.forwards {
-            var line = "    \(forward.kind.rawValue) \(Readable.line(forward.bind)) to \(Readable.line(forward.target)):"
+            var line =
+                "    \(forward.kind.rawValue) \(Readable.line(forward.bind)) to \(Readable.line(forward.target)):"
             line += " \(forward.state.rawValue) for \(Readable.duration(forward.since))"
             if let reason = forward.reason { line += ", \(reason.rawValue)" }
             if !forward.message.isEmpty { line += ": \(Readable.line(forward.message))" }

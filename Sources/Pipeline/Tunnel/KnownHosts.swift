@@ -15,7 +15,7 @@ public struct SSHDigests: Sendable {
     /// The fingerprint of a key as OpenSSH prints it.
     ///
     /// Shape: `SHA256:` and the digest of the key in base64 without padding.
-    public func fingerprint(of key: [UInt8]) -> String { "SHA256:" + Base64.encode(sha256(key), padded: false) }
+    public func fingerprint(of key: [UInt8]) -> String { "SHA256:" + Base64.unpadded(sha256(key)) }
 }
 
 /// What is known of a server's key.
@@ -152,7 +152,7 @@ public struct KnownHosts: Sendable, Hashable {
     public static func line(for server: HostPort, key: [UInt8]) -> String? {
         var reader = SSHReader(key)
         guard let type = reader.text(), !type.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else { return nil }
-        return "\(name(of: server)) \(type) \(Base64.encode(key))\n"
+        return "\(name(of: server)) \(type) \(String(decoding: Base64.encoded(key), as: UTF8.self))\n"
     }
 
     private func matches(_ entry: Entry, _ server: HostPort, _ digests: SSHDigests) -> Bool {

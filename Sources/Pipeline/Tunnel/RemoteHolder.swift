@@ -15,9 +15,10 @@ public struct RemoteHolder: Sendable, Hashable {
         startTime = start
     }
 
-    /// A shell command that ends the process, if it is still the same one, and prints `ended` then. Numbers only go into
+    /// A shell command that ends the process, if it is still the same one, and prints `ended` then: by force, since one
+    /// that hangs does not obey. Numbers only go into
     /// it.
     public var command: String {
-        "test \"$(cut -d' ' -f22 /proc/\(pid)/stat 2>/dev/null)\" = \(startTime) && kill \(pid) && echo ended"
+        "test \"$(cut -d' ' -f22 /proc/\(pid)/stat 2>/dev/null)\" = \(startTime) && kill -9 \(pid) && echo ended"
     }
 }

@@ -56,7 +56,9 @@ public struct SSHKeyContainer: Sendable, Hashable {
         privateSection = section
         salt = []
         rounds = 0
-        guard cipher != "none" || kdf == "none" else { throw SSHKeyError(.malformed, "a key derivation without cipher") }
+        guard cipher != "none" || kdf == "none" else {
+            throw SSHKeyError(.malformed, "a key derivation without cipher")
+        }
         guard cipher != "none" else { return }
         guard kdf == "bcrypt" else { throw SSHKeyError(.unsupported, "the key derivation is not bcrypt") }
         var derivation = SSHReader(options)
@@ -112,5 +114,7 @@ extension [UInt8] {
         return Array(self[cursor.trimmed(0..<count)])
     }
 
-    func hasSuffix(_ other: [UInt8]) -> Bool { count >= other.count && self[(count - other.count)...].elementsEqual(other) }
+    func hasSuffix(_ other: [UInt8]) -> Bool {
+        count >= other.count && self[(count - other.count)...].elementsEqual(other)
+    }
 }

@@ -3,36 +3,36 @@ import Glibc
 import Pipeline
 
 /// An address that a socket can be bound or connected to.
-struct SocketAddress: Sendable {
+struct KernelAddress: Sendable {
     /// The kernel's form: a `sockaddr_in`, `sockaddr_in6` or `sockaddr_un`.
     private let bytes: [UInt8]
     let family: Int32
 
     /// nil for a path that is too long.
-    static func unix(_ path: String) -> SocketAddress? {
+    static func unix(_ path: String) -> KernelAddress? {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let name = Array(path.utf8)
         guard name.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
-        return SocketAddress(bytes: withUnsafeBytes(of: &address) { Array($0) }, family: AF_UNIX)
+        return KernelAddress(bytes: withUnsafeBytes(of: &address) { Array($0) }, family: AF_UNIX)
     }
 
     /// The addresses of a host. With `isNumeric` no name server is asked, so it does not block; without, it may block for
     /// as long as the resolver likes.
-    static func resolve(_ place: HostPort, isNumeric: Bool) -> [SocketAddress] {
+    static func resolve(_ place: HostPort, isNumeric: Bool) -> [KernelAddress] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         hints.ai_flags = isNumeric ? AI_NUMERICHOST : AI_ADDRCONFIG
         var list: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(place.host, "\(place.port)", &hints, &list) == 0 else { return [] }
         defer { freeaddrinfo(list) }
-        var found: [SocketAddress] = []
+        var found: [KernelAddress] = []
         var next = list
         while let entry = next, found.count < 16 {
             if let address = entry.pointee.ai_addr {
                 let bytes = UnsafeRawBufferPointer(start: address, count: Int(entry.pointee.ai_addrlen))
-                found.append(SocketAddress(bytes: Array(bytes), family: entry.pointee.ai_family))
+                found.append(KernelAddress(bytes: Array(bytes), family: entry.pointee.ai_family))
             }
             next = entry.pointee.ai_next
         }

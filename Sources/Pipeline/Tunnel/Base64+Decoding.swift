@@ -1,7 +1,5 @@
-/// The alphabet of RFC 4648 with padding, as key files and fingerprints have it.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
+/// Reading base64, as key files have it.
+extension Base64 {
     /// nil for any other character, for padding in the middle, and for a length that no encoder makes.
     static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
         var out: [UInt8] = []
@@ -37,22 +35,9 @@ enum Base64 {
         return out
     }
 
-    static func encode(_ bytes: [UInt8], padded: Bool = true) -> String {
-        var out: [UInt8] = []
-        var index = 0
-        while index < bytes.count {
-            let left = bytes.count - index
-            let a = UInt32(bytes[index]) << 16
-            let b = left > 1 ? UInt32(bytes[index + 1]) << 8 : 0
-            let c = left > 2 ? UInt32(bytes[index + 2]) : 0
-            let word = a | b | c
-            out.append(alphabet[Int(word >> 18)])
-            out.append(alphabet[Int(word >> 12 & 63)])
-            if left > 1 { out.append(alphabet[Int(word >> 6 & 63)]) } else if padded { out.append(UInt8(ascii: "=")) }
-            if left > 2 { out.append(alphabet[Int(word & 63)]) } else if padded { out.append(UInt8(ascii: "=")) }
-            index += 3
-        }
-        return String(decoding: out, as: UTF8.self)
+    /// As fingerprints have it: without padding.
+    static func unpadded(_ bytes: [UInt8]) -> String {
+        String(decoding: encoded(bytes).filter { $0 != UInt8(ascii: "=") }, as: UTF8.self)
     }
 
     private static func value(of byte: UInt8) -> UInt8? {
