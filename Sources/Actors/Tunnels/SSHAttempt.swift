@@ -34,14 +34,12 @@ final class SSHAttempt {
                 libssh2_userauth_password_ex(
                     link.session, user, length, text, UInt32(clamping: text.count - 1), nil))
         case .keyboard:
-            context.pointee = Unmanaged.passUnretained(self).toOpaque()
-            libssh2_session_abstract(link.session).pointee = context.pointee
-            defer { libssh2_session_abstract(link.session).pointee = nil }
+            link.attempt = self
             return Int(
                 libssh2_userauth_keyboard_interactive_ex(link.session, user, length) {
                     _, _, _, _, count, prompts, responses, abstract in
                     guard let this = abstract?.pointee, let responses else { return }
-                    Unmanaged<SSHAttempt>.fromOpaque(this).takeUnretainedValue().answer(
+                    Unmanaged<SSHLink>.fromOpaque(this).takeUnretainedValue().attempt?.answer(
                         UnsafeMutableBufferPointer(start: responses, count: Int(max(0, count))), prompts)
                 })
         }

@@ -47,6 +47,12 @@ final class SSHLink {
     private var mustTurnAgain = false
     private var hasTurnTimer = false
     private var watched: UInt32 = 0
+    /// What may be read in this turn.
+    var allowance = SSHAllowance()
+    /// Bytes read before the server knew us.
+    var strangersBytes = 0
+    /// Who answers libssh2's questions just now.
+    weak var attempt: SSHAttempt?
     /// A small packet waits for room in the socket's buffer.
     private var mustWaitForRoom = false
     private var timers: Set<UInt64> = []
@@ -61,6 +67,7 @@ final class SSHLink {
         self.limits = limits
         monitor = SSHMonitor(timing: timing)
         libssh2_session_set_blocking(session, 0)
+        receiveWithinBounds()
         steps = [monitor, opener, requests]
     }
 
@@ -101,6 +108,7 @@ final class SSHLink {
         }
         isTurning = true
         mustWaitForRoom = false
+        allowance = SSHAllowance()
         var rounds = 0
         var moved = true
         while moved || mustTurnAgain, rounds < Self.roundsLimit, failure == nil {
