@@ -32,7 +32,7 @@ extension SSHLink {
 
     /// As `recv`, but an error is its negative number.
     private func receive(_ buffer: UnsafeMutableRawPointer?, _ length: Int, _ flags: Int32) -> Int {
-        guard allowance.calls > 0, allowance.bytes > 0 else { return -Int(EAGAIN) }
+        guard allowance.calls > 0, allowance.bytes > 0, !isPressed else { return -Int(EAGAIN) }
         if monitor.isSettingUp, strangersBytes > Self.strangersLimit {
             end(TunnelFailure(.handshakeFailed, "the server sends without end before it knows us"))
             return -Int(EIO)

@@ -49,6 +49,10 @@ final class SSHLink {
     private var watched: UInt32 = 0
     /// What may be read in this turn.
     var allowance = SSHAllowance()
+    /// So much waits in memory that nothing more is read from the server for a moment.
+    var isPressed = false {
+        didSet { if isPressed != oldValue { turn() } }
+    }
     /// Bytes read before the server knew us.
     var strangersBytes = 0
     /// Who answers libssh2's questions just now.
@@ -162,6 +166,7 @@ final class SSHLink {
     private func updateWatch() {
         // With nobody to read, a byte from the server would wake us for ever.
         var wanted: UInt32 = monitor.readsAlways || steps.count > 3 || opener.isBusy ? EPOLLIN.rawValue : 0
+        if isPressed { wanted = 0 }
         if halfSentBy != nil || mustWaitForRoom { wanted |= EPOLLOUT.rawValue }
         guard wanted != watched || watched == 0 else { return }
         watched = wanted

@@ -9,6 +9,8 @@ import Pipeline
 final class SSHMonitor: SSHStep {
     private var channel: OpaquePointer?
     private var isProbing = false
+    /// A packet that the read sent is half out: it must go on before a question may be sent.
+    private var isReadHalfSent = false
     private var probeStarted = Instant.zero
     private var liveness: SessionLiveness
     private let timing: TunnelTiming
@@ -75,7 +77,7 @@ final class SSHMonitor: SSHStep {
     func step(_ link: SSHLink) -> Bool {
         guard let channel else { return false }
         var moved = false
-        if isProbing {
+        if isProbing, !isReadHalfSent {
             let code = Int(libssh2_channel_setenv_ex(channel, "GODWIT_PING", 11, "1", 1))
             if link.isFatal(code) { return false }
             if code != Int(LIBSSH2_ERROR_EAGAIN) {
@@ -86,6 +88,7 @@ final class SSHMonitor: SSHStep {
         }
         let bytes = link.scratch.baseAddress?.assumingMemoryBound(to: CChar.self)
         let count = libssh2_channel_read_ex(channel, 0, bytes, 4_096)
+        isReadHalfSent = link.isHalfSent
         if count > 0 { return true }
         if count == 0, libssh2_channel_eof(channel) != 0 {
             // The server closed it. The question goes the other way from now on.

@@ -18,6 +18,7 @@ final class SSHOpener: SSHStep {
         let window: UInt32
         fileprivate var completion: Completion?
         fileprivate var timer: UInt64?
+        fileprivate var deadline = Duration.zero
 
         init(
             _ type: String, _ message: [UInt8], to target: SocketPlace?, window: Int,
@@ -34,6 +35,7 @@ final class SSHOpener: SSHStep {
     /// Wishes that may wait; beyond it they are refused.
     private static let queueLimit = 512
     /// An open request that takes longer holds up the others.
+    private static let patience = Duration.seconds(20)
     private static let slowAfter = Duration.milliseconds(300)
     private var queue: [Request] = []
     private var current: Request?
@@ -52,14 +54,16 @@ final class SSHOpener: SSHStep {
         return current.target
     }
 
-    /// Asks for a channel; the answer comes within `deadline`.
+    /// Asks for a channel; the answer comes within `deadline` of the moment at which the server is asked. On a session
+    /// under load a request may wait for its turn before.
     func open(_ link: SSHLink, _ request: Request, within deadline: Duration) {
         guard queue.count < Self.queueLimit else {
             return finish(
                 request, link, .failure(TunnelFailure(.targetTimeout, "too many connections wait to be opened")))
         }
         queue.append(request)
-        request.timer = link.after(deadline) { [unowned self] link in expire(request, link) }
+        request.deadline = deadline
+        request.timer = link.after(deadline + Self.patience) { [unowned self] link in expire(request, link) }
         link.turn()
         if !queue.isEmpty { watchCurrent(link) }
     }
@@ -82,7 +86,19 @@ final class SSHOpener: SSHStep {
         }
     }
 
+    private func startDeadline(_ request: Request, _ link: SSHLink) {
+        guard let timer = request.timer else { return }
+        link.cancel(timer: timer)
+        request.timer = link.after(request.deadline) { [unowned self] link in
+            expire(request, link)
+            // Whoever waits for the same target would only learn the same.
+            let same = queue.filter { $0.target != nil && $0.target == request.target }
+            for other in same { expire(other, link) }
+        }
+    }
+
     private func expire(_ request: Request, _ link: SSHLink) {
+        if let timer = request.timer { link.cancel(timer: timer) }
         request.timer = nil
         queue.removeAll { $0 === request }
         finish(request, link, .failure(TunnelFailure(.targetTimeout, "the server did not connect in time")))
@@ -107,6 +123,7 @@ final class SSHOpener: SSHStep {
             guard !queue.isEmpty else { return false }
             current = queue.removeFirst()
             currentSince = link.loop.now
+            if let request = current { startDeadline(request, link) }
         }
         guard let request = current else { return false }
         let channel = request.type.withUnsafeBytes { type in

@@ -18,6 +18,8 @@ final class StreamCounters {
 /// Bounds: 32 KiB in each direction here, and the channel's window in libssh2. It reads from the channel only when what
 /// it read before is gone, so a slow local side closes the window and stalls nobody else.
 final class SSHStream: SSHStep {
+    private enum Call { case read, write }
+
     private static let bufferSize = 32 * 1024
 
     private let channel: OpaquePointer
@@ -31,6 +33,8 @@ final class SSHStream: SSHStep {
     private var isWritable = true
     private var watched: UInt32?
     private var sendsEOF = false
+    /// The call whose packet is half sent: it comes first, whatever else has become possible or wanted meanwhile.
+    private var halfSent: Call?
     private var isClosing = false
     private(set) var lastProgress: Instant
     private(set) var isFinished = false
@@ -65,19 +69,36 @@ final class SSHStream: SSHStep {
     // MARK: The step
 
     func step(_ link: SSHLink) -> Bool {
-        guard !isFinished else { return false }
+        guard !isFinished, resume() else { return false }
         if isClosing { return closeChannel() }
         var moved = false
         if readLocal() { moved = true }
-        if writeChannel() { moved = true }
-        guard link.isAlive, !link.isHalfSent else { return moved }
-        if readChannel() { moved = true }
+        if flow.writesChannel, !toChannel.isEmpty, writeChannel() { moved = true }
+        guard link.isAlive else { return moved }
+        if halfSent == nil, flow.readsChannel, toLocal.isEmpty, readChannel() { moved = true }
         guard link.isAlive else { return moved }
         if writeLocal() { moved = true }
         if moved { lastProgress = link.loop.now }
-        if !link.isHalfSent, act() { moved = true }
+        if halfSent == nil, act() { moved = true }
         if !isFinished { updateWatch() }
         return moved
+    }
+
+    /// Repeats the call whose packet is half sent. False when it still is, or the session is gone.
+    private func resume() -> Bool {
+        guard let call = halfSent else { return true }
+        halfSent = nil
+        switch call {
+        case .write: _ = writeChannel()
+        case .read:
+            _ = writeLocal()
+            if toLocal.isEmpty { _ = readChannel() } else { noteHalfSent(.read) }
+        }
+        return link.isAlive && halfSent == nil
+    }
+
+    private func noteHalfSent(_ call: Call) {
+        if link.isAlive, link.isHalfSent { halfSent = call }
     }
 
     private func readLocal() -> Bool {
@@ -96,10 +117,10 @@ final class SSHStream: SSHStep {
     }
 
     private func writeChannel() -> Bool {
-        guard flow.writesChannel, !toChannel.isEmpty else { return false }
         let count = toChannel.drain {
             libssh2_channel_write_ex(channel, 0, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
         }
+        noteHalfSent(.write)
         if count > 0 {
             counters.sent = counters.sent.addingSaturated(UInt64(count))
             return true
@@ -110,11 +131,11 @@ final class SSHStream: SSHStep {
     }
 
     private func readChannel() -> Bool {
-        guard flow.readsChannel, toLocal.isEmpty else { return false }
         let count = toLocal.fill {
             libssh2_channel_read_ex(
                 channel, 0, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
         }
+        noteHalfSent(.read)
         if count > 0 {
             counters.received = counters.received.addingSaturated(UInt64(count))
             return true
@@ -143,7 +164,8 @@ final class SSHStream: SSHStep {
     /// Half-closes and closes as the flow says.
     private func act() -> Bool {
         if !flow.readsChannel, libssh2_channel_wait_closed(channel) == 0 { flow.remoteDidClose() }
-        guard !link.isHalfSent else { return false }
+        noteHalfSent(.read)
+        guard halfSent == nil else { return false }
         if sendsEOF { return sendEOF() }
         switch flow.next(toChannel: toChannel.count, toLocal: toLocal.count) {
         case .sendEOF:

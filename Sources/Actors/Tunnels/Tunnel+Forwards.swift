@@ -58,14 +58,17 @@ extension Tunnel {
 
     // MARK: Memory
 
-    /// Every second: the bounds that libssh2 does not keep by itself, and connections that nobody ends.
+    /// Every second, and ten times as often while too much waits: the bounds that libssh2 does not keep by itself, and
+    /// connections that nobody ends.
     func watchMemory(_ link: SSHLink) {
-        link.after(.seconds(1)) { [self] _ in
+        link.after(link.isPressed ? .milliseconds(100) : .seconds(1)) { [self] _ in
             checkMemory()
             if let link = self.link { watchMemory(link) }
         }
     }
 
+    /// Too much waits in memory: a connection that does not move is closed; while all move, the server is read no
+    /// further until they have caught up.
     private func checkMemory() {
         let streams = forwards.flatMap { $0.streams.values }
         for stream in streams where stream.isHalfClosed {
@@ -73,12 +76,16 @@ extension Tunnel {
         }
         let queued = streams.map { ($0, $0.queuedBytes) }
         let total = queued.reduce(0) { $0.addingSaturated($1.1) }
-        if total > spec.limits.queuedBytes, let worst = queued.max(by: { $0.1 < $1.1 })?.0 {
+        let limit = spec.limits.queuedBytes
+        let stuck = queued.filter { loop.now - $0.0.lastProgress > .seconds(2) }
+        if total > limit, let worst = stuck.max(by: { $0.1 < $1.1 })?.0 {
             log.warning(
-                "connection closed: too much waits for its slow side",
+                "connection closed: its slow side leaves too much waiting",
                 metadata: ["tunnel": "\(spec.name)", "queued_bytes": "\(total)"])
             worst.breakOff()
         }
+        let isPressed = total > limit || link?.isPressed ?? false && total > limit / 2
+        for each in sideLinks + (link.map { [$0] } ?? []) { each.isPressed = isPressed }
         for side in sideLinks {
             if side.isIdle {
                 side.idleSeconds += 1

@@ -83,7 +83,8 @@ final class SSHCommand: SSHStep {
                 link.turn()
             }
         }
-        if isClosing { return close(link) }
+        // Not while a packet of the read is half sent.
+        if isClosing, !link.isHalfSent { return close(link) }
         if !hasStarted {
             let code = Int(
                 libssh2_channel_process_startup(channel, "exec", 4, command, UInt32(clamping: command.count - 1)))
