@@ -9,12 +9,14 @@ public func fuzzSSHFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = input.all
     let digests = SSHDigests(sha256: { _ in [] }, hmacSHA1: { key, _ in key })
     if let hosts = try? KnownHosts(bytes) {
-        let server = HostPort("proxy.example", choice & 1 == 0 ? 22 : 2_222)
+        let server = NetworkPlace("proxy.example", choice & 1 == 0 ? 22 : 2_222)
         _ = hosts.types(for: server, digests)
         _ = hosts.verdict(for: server, key: bytes, digests)
     }
-    if let line = KnownHosts.line(for: HostPort("h", 22), key: bytes), let hosts = try? KnownHosts(Array(line.utf8)) {
-        precondition(hosts.verdict(for: HostPort("h", 22), key: bytes, digests) == .known, "a kept line is not found")
+    if let line = KnownHosts.line(for: NetworkPlace("h", 22), key: bytes), let hosts = try? KnownHosts(Array(line.utf8))
+    {
+        precondition(
+            hosts.verdict(for: NetworkPlace("h", 22), key: bytes, digests) == .known, "a kept line is not found")
     }
     let framed =
         Array("-----BEGIN OPENSSH PRIVATE KEY-----\n".utf8)

@@ -15,7 +15,7 @@ struct ForwardSurroundings {
     /// Ends what an earlier session of ours left at the server; the forward of this id gets `didTakeOver`.
     let takeOver: (String) -> Void
     /// Asks a name server; the forward of this id gets `didLookUp`.
-    let lookUp: (HostPort, String) -> Void
+    let lookUp: (NetworkPlace, String) -> Void
 }
 
 /// One forward of a tunnel over all its sessions: set up anew with each, with its state, reason and counters.

@@ -20,7 +20,7 @@ struct KernelAddress: Sendable {
 
     /// The addresses of a host. With `isNumeric` no name server is asked, so it does not block; without, it may block for
     /// as long as the resolver likes.
-    static func resolve(_ place: HostPort, isNumeric: Bool) -> [KernelAddress] {
+    static func resolve(_ place: NetworkPlace, isNumeric: Bool) -> [KernelAddress] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         hints.ai_flags = isNumeric ? AI_NUMERICHOST : AI_ADDRCONFIG

@@ -31,7 +31,7 @@ final class LocalListener {
             address = KernelAddress.unix(path)
         case .tcp(let place):
             let host = place.host == "localhost" ? "127.0.0.1" : place.host
-            address = KernelAddress.resolve(HostPort(host, place.port), isNumeric: true).first
+            address = KernelAddress.resolve(NetworkPlace(host, place.port), isNumeric: true).first
         }
         guard let address else { throw TunnelFailure(.listenFailed, "\(place) is no address of this machine") }
         descriptor = address.listeningSocket(backlog: Self.backlog)

@@ -19,9 +19,9 @@ final class RemoteForward: Forward {
     /// Ends the probe under way with what became of the connection that it made.
     private var probed: ((TunnelFailure?) -> Void)?
 
-    private var place: HostPort {
+    private var place: NetworkPlace {
         if case .tcp(let place) = spec.bind { return place }
-        return HostPort("localhost", 0)
+        return NetworkPlace("localhost", 0)
     }
 
     override func begin(_ link: SSHLink) {
@@ -58,7 +58,7 @@ final class RemoteForward: Forward {
     /// Another port at the same address, then an address that every server has.
     private func examine(_ link: SSHLink) {
         guard place.port != 0 else { return examineAddress(link) }
-        test(link, HostPort(place.host, 0)) { [unowned self] isGranted in
+        test(link, NetworkPlace(place.host, 0)) { [unowned self] isGranted in
             guard isGranted else { return examineAddress(link) }
             refused(
                 link, TunnelFailure(.portInUse, "port \(place.port) at the server is taken, or not permitted to us"),
@@ -67,7 +67,7 @@ final class RemoteForward: Forward {
     }
 
     private func examineAddress(_ link: SSHLink) {
-        test(link, HostPort("localhost", 0)) { [unowned self] isGranted in
+        test(link, NetworkPlace("localhost", 0)) { [unowned self] isGranted in
             let failure =
                 isGranted && !place.isLoopback
                 ? TunnelFailure(.addressUnavailable, "the server has no address \(place.host), or does not permit it")
@@ -76,7 +76,7 @@ final class RemoteForward: Forward {
         }
     }
 
-    private func test(_ link: SSHLink, _ place: HostPort, _ body: @escaping (Bool) -> Void) {
+    private func test(_ link: SSHLink, _ place: NetworkPlace, _ body: @escaping (Bool) -> Void) {
         link.requests.listen(link, at: place, within: around.timing.forwardRequest) { [weak self] result in
             if case .success(let granted) = result { link.requests.cancel(link, granted.listener) }
             guard self != nil, link.isAlive else { return }
@@ -180,14 +180,14 @@ final class RemoteForward: Forward {
     override func probe(_ link: SSHLink) {
         guard let port else { return }
         let isWildcard = ["0.0.0.0", "::", "*", ""].contains(place.host)
-        dialBack(link, HostPort(isWildcard ? "127.0.0.1" : place.host, port)) { [weak self] failure in
+        dialBack(link, NetworkPlace(isWildcard ? "127.0.0.1" : place.host, port)) { [weak self] failure in
             guard let self, tracker.state == .up || tracker.state == .degraded else { return }
             switch failure?.reason {
             case nil: noteSuccess()
             // It is not allowed to look: nothing is known.
             case .forwardDenied?, .sessionLost?, .stopped?: break
             case .targetRefused? where !isWildcard && !place.isLoopback && failure?.message == Self.notThere:
-                dialBack(link, HostPort("127.0.0.1", port)) { [weak self] failure in
+                dialBack(link, NetworkPlace("127.0.0.1", port)) { [weak self] failure in
                     let reason: TunnelReason = failure?.message == Self.notThere ? .probeFailed : .boundLoopback
                     let text = "the server listens at 127.0.0.1 only; it needs GatewayPorts clientspecified"
                     self?.become(.degraded, reason, reason == .boundLoopback ? text : "nobody listens at the server")
@@ -201,7 +201,7 @@ final class RemoteForward: Forward {
     private static let notThere = "nobody listens at the server"
 
     /// Connects to `place` from the server. What comes back here tells whether the target answers.
-    private func dialBack(_ link: SSHLink, _ place: HostPort, _ body: @escaping (TunnelFailure?) -> Void) {
+    private func dialBack(_ link: SSHLink, _ place: NetworkPlace, _ body: @escaping (TunnelFailure?) -> Void) {
         guard let side = around.link(.tcp(place)) else { return }
         settleProbe(TunnelFailure(.stopped, ""))
         let request = SSHOpener.Request.direct(to: .tcp(place), window: 1_024) { [weak self] result in

@@ -54,7 +54,7 @@ final class SSHMonitor: SSHStep {
             return link.turn()
         }
         guard link.opener.slowTarget(link.loop.now) == nil else { return }
-        let nowhere = SocketPlace.tcp(HostPort("127.0.0.1", 1))
+        let nowhere = SocketPlace.tcp(NetworkPlace("127.0.0.1", 1))
         let request = SSHOpener.Request.direct(to: nowhere, window: 1_024) { [unowned self] result in
             switch result {
             case .success(let channel):

@@ -28,7 +28,8 @@ final class SSHRequests: SSHStep {
     var isFinished: Bool { false }
 
     /// Asks the server to listen at `place`; port 0 lets it choose.
-    func listen(_ link: SSHLink, at place: HostPort, within deadline: Duration, _ completion: @escaping Completion) {
+    func listen(_ link: SSHLink, at place: NetworkPlace, within deadline: Duration, _ completion: @escaping Completion)
+    {
         let request = Request(
             host: Array(place.host.utf8CString), port: place.port, listener: nil, completion: completion)
         queue.append(request)

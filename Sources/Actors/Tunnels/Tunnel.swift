@@ -241,7 +241,7 @@ public actor Tunnel {
     // MARK: Names
 
     /// Asks a name server on a thread that may block, for a forward.
-    func lookUp(_ place: HostPort, for forward: String) {
+    func lookUp(_ place: NetworkPlace, for forward: String) {
         threads.post { [self, loop] in
             let found = KernelAddress.resolve(place, isNumeric: false)
             loop.post { self.assumeIsolated { $0.found(found, for: forward) } }

@@ -23,7 +23,7 @@ public enum TunnelFiles {
         guard case .tcp(let address) = place else { return nil }
         let host = address.host == "localhost" ? "127.0.0.1" : address.host
         // Port 0: only whether the address is ours.
-        guard let found = KernelAddress.resolve(HostPort(host, 0), isNumeric: true).first else {
+        guard let found = KernelAddress.resolve(NetworkPlace(host, 0), isNumeric: true).first else {
             return "a local forward listens at an address of this machine, written as a number"
         }
         let descriptor = found.listeningSocket(backlog: 1)

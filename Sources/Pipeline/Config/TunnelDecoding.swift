@@ -51,7 +51,7 @@ extension ConfigDecodingRun {
         if user.isEmpty || user.utf8.contains(where: { $0 < 0x20 }) {
             complain(place("user"), "tunnels.user", "a tunnel needs the name of an account")
         }
-        let server = HostPort(parsing: options.string("address"), defaultPort: 22)
+        let server = NetworkPlace(parsing: options.string("address"), defaultPort: 22)
         if server == nil { complain(place("address"), "tunnels.address", "expected a host, or a host and a port") }
         for text in options.strings("host_key_fingerprints") where !ConfigDecodingRun.isFingerprint(text) {
             complain(

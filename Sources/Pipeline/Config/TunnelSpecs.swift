@@ -64,7 +64,7 @@ public struct TunnelConfig: Sendable, Hashable {
 
 extension TunnelSpec {
     /// `[[tunnels]]`.
-    init(_ options: OptionValues, server: HostPort) {
+    init(_ options: OptionValues, server: NetworkPlace) {
         self.init(name: options.string("name"), server: server, user: options.string("user"))
         let identity = options.string("identity_file")
         identityFiles = identity.isEmpty ? [] : [identity]

@@ -115,13 +115,13 @@ public struct KnownHosts: Sendable, Hashable {
     // MARK: Questions
 
     /// The name under which a server is looked up: `host`, or `[host]:port` for a port other than 22.
-    public static func name(of server: HostPort) -> String {
+    public static func name(of server: NetworkPlace) -> String {
         let host = server.host.lowercased()
         return server.port == 22 ? host : "[\(host)]:\(server.port)"
     }
 
     /// The types of the keys known for `server`, so that the server can be asked for one of them.
-    public func types(for server: HostPort, _ digests: SSHDigests) -> [String] {
+    public func types(for server: NetworkPlace, _ digests: SSHDigests) -> [String] {
         var types: [String] = []
         for entry in entries where entry.marker == .none && matches(entry, server, digests) {
             if !types.contains(entry.type) { types.append(entry.type) }
@@ -130,7 +130,7 @@ public struct KnownHosts: Sendable, Hashable {
     }
 
     /// What the file says of `key`, the server's key in binary form.
-    public func verdict(for server: HostPort, key: [UInt8], _ digests: SSHDigests) -> HostKeyVerdict {
+    public func verdict(for server: NetworkPlace, key: [UInt8], _ digests: SSHDigests) -> HostKeyVerdict {
         var lines: [Int] = []
         var authority: Int?
         var isKnown = false
@@ -149,13 +149,13 @@ public struct KnownHosts: Sendable, Hashable {
     }
 
     /// The line for a new key.
-    public static func line(for server: HostPort, key: [UInt8]) -> String? {
+    public static func line(for server: NetworkPlace, key: [UInt8]) -> String? {
         var reader = SSHReader(key)
         guard let type = reader.text(), !type.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else { return nil }
         return "\(name(of: server)) \(type) \(String(decoding: Base64.encoded(key), as: UTF8.self))\n"
     }
 
-    private func matches(_ entry: Entry, _ server: HostPort, _ digests: SSHDigests) -> Bool {
+    private func matches(_ entry: Entry, _ server: NetworkPlace, _ digests: SSHDigests) -> Bool {
         let name = KnownHosts.name(of: server)
         switch entry.names {
         case .hashed(let salt, let digest): return digests.hmacSHA1(salt, Array(name.utf8)) == digest

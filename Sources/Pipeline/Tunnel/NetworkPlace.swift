@@ -2,7 +2,7 @@
 ///
 /// Shape: `host:port`, `192.0.2.1:22`, `[2001:db8::1]:22`; without a port where a default is given, then also a bare
 /// IPv6 address.
-public struct HostPort: Sendable, Hashable, CustomStringConvertible {
+public struct NetworkPlace: Sendable, Hashable, CustomStringConvertible {
     public var host: String
     public var port: UInt16
 
@@ -59,7 +59,7 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
 ///
 /// Shape: `host:port`, `/path/of.sock` or `unix:///path/of.sock`.
 public enum SocketPlace: Sendable, Hashable, CustomStringConvertible {
-    case tcp(HostPort)
+    case tcp(NetworkPlace)
     case unix(String)
 
     public init?(parsing text: String, allowsAnyPort: Bool = false) {
@@ -69,7 +69,7 @@ public enum SocketPlace: Sendable, Hashable, CustomStringConvertible {
             guard path.utf8.count <= 107, !path.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return nil }
             self = .unix(path)
         } else {
-            guard let place = HostPort(parsing: text, allowsAnyPort: allowsAnyPort) else { return nil }
+            guard let place = NetworkPlace(parsing: text, allowsAnyPort: allowsAnyPort) else { return nil }
             self = .tcp(place)
         }
     }

@@ -9,7 +9,7 @@ public enum HostKeyPolicy: String, Sendable, Hashable, CaseIterable {
 /// Everything that makes one session: where, who, and how long each step may take.
 public struct TunnelSpec: Sendable, Hashable {
     public var name: String
-    public var server: HostPort
+    public var server: NetworkPlace
     public var user: String
     /// Tried in this order.
     public var identityFiles: [String] = []
@@ -33,7 +33,7 @@ public struct TunnelSpec: Sendable, Hashable {
     /// Everything in one line, without secrets.
     public var line: String { "\(self)" }
 
-    public init(name: String, server: HostPort, user: String) {
+    public init(name: String, server: NetworkPlace, user: String) {
         self.name = name
         self.server = server
         self.user = user

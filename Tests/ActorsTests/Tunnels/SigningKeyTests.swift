@@ -90,8 +90,8 @@ struct SigningKeyTests {
             "(printf '[h.example]:2222 '; cut -d' ' -f1,2 \(folder)/key.pub) >\(folder)/hosts; ssh-keygen -q -H -f \(folder)/hosts 2>&1"
         )
         let hosts = try KnownHosts(PrivateFile.read("\(folder)/hosts", mayBeReadByOthers: true))
-        #expect(hosts.types(for: HostPort("h.example", 2222), .system) == ["ssh-ed25519"])
-        #expect(hosts.types(for: HostPort("h.example", 22), .system) == [])
+        #expect(hosts.types(for: NetworkPlace("h.example", 2222), .system) == ["ssh-ed25519"])
+        #expect(hosts.types(for: NetworkPlace("h.example", 22), .system) == [])
     }
 
     @Test("a line is put at the end of a file in one step, mode 0600")

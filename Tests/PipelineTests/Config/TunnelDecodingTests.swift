@@ -38,7 +38,7 @@ struct TunnelDecodingTests {
                 + forward("b", "kind = \"remote\"\nbind = \"172.31.25.194:12345\"\ntarget = \"10.127.40.251:30086\""))
         let config = try #require(report.config)
         #expect(config.tunnels.map(\.id) == ["b"])
-        #expect(config.tunnels[0].spec.server == HostPort("192.0.2.1", 22))
+        #expect(config.tunnels[0].spec.server == NetworkPlace("192.0.2.1", 22))
         #expect(config.tunnels[0].forwards.map(\.id) == ["remote 172.31.25.194:12345"])
     }
 

@@ -27,30 +27,31 @@ struct KnownHostsTests {
     func verdicts() throws {
         let right = key("ssh-ed25519")
         let hosts = try file("# comment\n\n" + line("proxy.example,192.0.2.1", right))
-        #expect(hosts.verdict(for: HostPort("proxy.example", 22), key: right, digests) == .known)
-        #expect(hosts.verdict(for: HostPort("PROXY.example", 22), key: right, digests) == .known)
+        #expect(hosts.verdict(for: NetworkPlace("proxy.example", 22), key: right, digests) == .known)
+        #expect(hosts.verdict(for: NetworkPlace("PROXY.example", 22), key: right, digests) == .known)
         #expect(
-            hosts.verdict(for: HostPort("192.0.2.1", 22), key: key("ssh-ed25519", [9]), digests) == .changed(lines: [3])
+            hosts.verdict(for: NetworkPlace("192.0.2.1", 22), key: key("ssh-ed25519", [9]), digests)
+                == .changed(lines: [3])
         )
-        #expect(hosts.verdict(for: HostPort("192.0.2.2", 22), key: right, digests) == .unknown)
+        #expect(hosts.verdict(for: NetworkPlace("192.0.2.2", 22), key: right, digests) == .unknown)
     }
 
     @Test("a port other than 22 is part of the name")
     func ports() throws {
         let right = key("ssh-ed25519")
         let hosts = try file(line("[h]:2222", right))
-        #expect(hosts.verdict(for: HostPort("h", 2222), key: right, digests) == .known)
-        #expect(hosts.verdict(for: HostPort("h", 22), key: right, digests) == .unknown)
+        #expect(hosts.verdict(for: NetworkPlace("h", 2222), key: right, digests) == .known)
+        #expect(hosts.verdict(for: NetworkPlace("h", 22), key: right, digests) == .unknown)
     }
 
     @Test("patterns match with * and ?, and a ! takes back")
     func patterns() throws {
         let right = key("ssh-ed25519")
         let hosts = try file(line("*.example,!bad.example,10.0.0.?", right))
-        #expect(hosts.verdict(for: HostPort("a.example", 22), key: right, digests) == .known)
-        #expect(hosts.verdict(for: HostPort("bad.example", 22), key: right, digests) == .unknown)
-        #expect(hosts.verdict(for: HostPort("10.0.0.7", 22), key: right, digests) == .known)
-        #expect(hosts.verdict(for: HostPort("10.0.0.77", 22), key: right, digests) == .unknown)
+        #expect(hosts.verdict(for: NetworkPlace("a.example", 22), key: right, digests) == .known)
+        #expect(hosts.verdict(for: NetworkPlace("bad.example", 22), key: right, digests) == .unknown)
+        #expect(hosts.verdict(for: NetworkPlace("10.0.0.7", 22), key: right, digests) == .known)
+        #expect(hosts.verdict(for: NetworkPlace("10.0.0.77", 22), key: right, digests) == .unknown)
         // Many stars do not take for ever.
         #expect(!KnownHosts.matches(Array(repeating: 0x61, count: 5_000), Array("*a*a*a*a*a*a*a*ab".utf8)))
     }
@@ -59,20 +60,21 @@ struct KnownHostsTests {
     func revoked() throws {
         let right = key("ssh-ed25519")
         let hosts = try file(line("h", right) + line("*", right, marker: "@revoked "))
-        #expect(hosts.verdict(for: HostPort("h", 22), key: right, digests) == .revoked(line: 2))
-        #expect(hosts.verdict(for: HostPort("h", 22), key: key("ssh-ed25519", [4]), digests) == .changed(lines: [1]))
+        #expect(hosts.verdict(for: NetworkPlace("h", 22), key: right, digests) == .revoked(line: 2))
+        #expect(
+            hosts.verdict(for: NetworkPlace("h", 22), key: key("ssh-ed25519", [4]), digests) == .changed(lines: [1]))
     }
 
     @Test("a certificate authority alone vouches for nothing")
     func authority() throws {
         let hosts = try file(line("*", key("ssh-ed25519"), marker: "@cert-authority "))
-        #expect(hosts.verdict(for: HostPort("h", 22), key: key("ssh-ed25519"), digests) == .authorityOnly(line: 1))
+        #expect(hosts.verdict(for: NetworkPlace("h", 22), key: key("ssh-ed25519"), digests) == .authorityOnly(line: 1))
     }
 
     @Test("the kinds of keys that are known come in the order of the file")
     func types() throws {
         let hosts = try file(line("h", key("ssh-rsa"), "ssh-rsa") + line("h", key("ssh-ed25519")))
-        #expect(hosts.types(for: HostPort("h", 22), digests) == ["ssh-rsa", "ssh-ed25519"])
+        #expect(hosts.types(for: NetworkPlace("h", 22), digests) == ["ssh-rsa", "ssh-ed25519"])
     }
 
     @Test("lines that are no entry are passed over and counted")
@@ -83,7 +85,7 @@ struct KnownHostsTests {
                 + String(decoding: Base64.encoded(right), as: UTF8.self) + "\n|1|x|y ssh-ed25519 AAAA\n"
                 + line("h", right))
         #expect(hosts.malformedLines == [1, 2, 3, 4, 5, 6])
-        #expect(hosts.verdict(for: HostPort("h", 22), key: right, digests) == .known)
+        #expect(hosts.verdict(for: NetworkPlace("h", 22), key: right, digests) == .known)
     }
 
     @Test("a file cut at any byte is read without a trap")
@@ -93,14 +95,14 @@ struct KnownHostsTests {
                 + line("a,b", key("ssh-rsa"), "ssh-rsa", marker: "@revoked ")).utf8)
         for length in 0...text.count {
             let hosts = try KnownHosts(Array(text[..<length]))
-            _ = hosts.verdict(for: HostPort("a", 22), key: [1], digests)
+            _ = hosts.verdict(for: NetworkPlace("a", 22), key: [1], digests)
         }
     }
 
     @Test("the line that is kept for a new key is found again")
     func newLine() throws {
         let right = key("ecdsa-sha2-nistp256")
-        let server = HostPort("2001:db8::1", 2200)
+        let server = NetworkPlace("2001:db8::1", 2200)
         let hosts = try file(try #require(KnownHosts.line(for: server, key: right)))
         #expect(hosts.verdict(for: server, key: right, digests) == .known)
     }
@@ -233,8 +235,8 @@ struct KnownHostsTests {
 
     @Test("a server without a port has port 22, an IPv6 address too")
     func defaultPort() {
-        #expect(HostPort(parsing: "h", defaultPort: 22) == HostPort("h", 22))
-        #expect(HostPort(parsing: "2001:db8::1", defaultPort: 22) == HostPort("2001:db8::1", 22))
-        #expect(HostPort(parsing: "[::1]:23", defaultPort: 22) == HostPort("::1", 23))
+        #expect(NetworkPlace(parsing: "h", defaultPort: 22) == NetworkPlace("h", 22))
+        #expect(NetworkPlace(parsing: "2001:db8::1", defaultPort: 22) == NetworkPlace("2001:db8::1", 22))
+        #expect(NetworkPlace(parsing: "[::1]:23", defaultPort: 22) == NetworkPlace("::1", 23))
     }
 }
