@@ -111,6 +111,33 @@ class Roads(EndToEnd):
         self.judge(agent, self.direct, self.metadata)
         print("      away after %.1f s" % took, flush=True)
 
+    @takes(80)
+    def test_a_road_that_is_busy_for_a_minute_is_left(self):
+        self.plant()
+        agent = self.roads({"via": "metadata"})
+        self.wait_for_lines(self.direct, 50)
+        began = time.monotonic()
+        self.direct.fault = fake_influx.refuse_with(503, b"busy", Retry_After=3)
+        wait_until(lambda: self.metadata.lines, 100, "points by the metadata service", 0.1)
+        took = time.monotonic() - began
+        self.assertGreater(took, 45, "a busy server was left too soon")
+        self.assertLess(took, 80)
+        self.assertIn("503", agent.status()["outputs"][0]["last_switch_cause"])
+        self.judge(agent, self.direct, self.metadata)
+
+    @takes(30)
+    def test_a_lossy_road_does_not_flap(self):
+        self.needs_program("nft")
+        self.plant()
+        agent = self.roads({"via": "metadata"})
+        self.wait_for_lines(self.direct, 50)
+        self.filter("add table inet gw\nadd chain inet gw in { type filter hook input priority 0; }\n"
+                    "add rule inet gw in ip daddr 192.0.2.1 numgen random mod 100 < 30 drop\n")
+        time.sleep(20)
+        self.assertLessEqual(agent.status()["outputs"][0]["route_switches"], 1)
+        subprocess.run(["nft", "flush", "chain", "inet", "gw", "in"], check=True)
+        self.judge(agent, self.direct, self.metadata)
+
     @takes(20)
     def test_nothing_is_sent_to_a_stranger_at_the_metadata_address(self):
         self.plant()

@@ -6,50 +6,6 @@ public protocol BatchSink: Sendable {
     func append(_ batch: Batch) async
 }
 
-/// What the batcher has done since it was made.
-public struct BatcherStatus: Sendable, Hashable {
-    /// Points that came from collectors.
-    public var receivedPoints: UInt64 = 0
-    public var sealedBatches: UInt64 = 0
-    /// Points sealed, summed over the streams.
-    public var sealedPoints: UInt64 = 0
-    /// Points waiting in open batches.
-    public var openPoints = 0
-    /// Points removed by name, tag and field filters.
-    public var filteredPoints: UInt64 = 0
-    /// Points without a name or without a field that line protocol can hold.
-    public var unencodablePoints: UInt64 = 0
-    /// Points lost because the channel was full or closed.
-    public var droppedInChannel: UInt64 = 0
-    /// Bytes sealed, before and after compression.
-    public var encodedBytes: UInt64 = 0
-    public var sealedBytes: UInt64 = 0
-    /// When the last flush tick had been handled, spill included: the watchdog's proof of progress.
-    public var lastFlush: Instant?
-}
-
-/// A stream as the batcher sees it: one encoding, one sink, and the rules by which each input's points enter it.
-public struct StreamPlan: Sendable {
-    public var name: String
-    public var sink: any BatchSink
-    public var codec: PayloadCodec
-    public var options: LineProtocol.Options
-    public var limits: BatchLimits
-    public var rules: [String: InputRules]
-
-    public init(
-        name: String, sink: any BatchSink, codec: PayloadCodec, options: LineProtocol.Options, limits: BatchLimits,
-        rules: [String: InputRules]
-    ) {
-        self.name = name
-        self.sink = sink
-        self.codec = codec
-        self.options = options
-        self.limits = limits
-        self.rules = rules
-    }
-}
-
 /// Merges the collectors' sample sets, encodes each point once per stream and seals batches by size and flush tick.
 ///
 /// Owns: the open batch of each stream. Receives: `Collected` from the channel. Sends: sealed batches to the sinks.
@@ -82,19 +38,33 @@ public actor Batcher {
     private let clock: any Clock
     private let taps: Taps
     private var streams: [OpenStream]
+    /// nil without processors and aggregators: points then go straight to the encoders.
+    private var chain: PointChain?
+    /// The inputs that are configured.
+    private var inputs: Set<String>
+    /// When streams are flushed that say nothing else.
     private var flushSchedule: TickSchedule
+    /// All the schedules that streams have.
+    private var flushSchedules: [TickSchedule]
     /// Ends the sleep of the flush tick.
     private var rescheduled: AsyncStream<Void>.Continuation?
+    /// Ends the sleep until the next window ends.
+    private var replanned: AsyncStream<Void>.Continuation?
     private var generator = SystemRandomNumberGenerator()
     private var counters = BatcherStatus()
     private var latest: [String: SampleSet] = [:]
 
+    /// With a `chain`, the streams' rules are those for `PointChain.source`.
     public init(
-        channel: SampleChannel, streams: [StreamPlan], flush: TickSchedule, taps: Taps, clock: any Clock
+        channel: SampleChannel, streams: [StreamPlan], chain: ChainPlan? = nil, flush: TickSchedule, taps: Taps,
+        clock: any Clock
     ) {
         self.channel = channel
         self.streams = streams.map(OpenStream.init)
+        self.chain = chain.map { PointChain($0, wall: clock.wall, now: clock.now) }
+        inputs = Batcher.inputs(streams, chain)
         self.flushSchedule = flush
+        flushSchedules = Batcher.schedules(streams, flush)
         self.taps = taps
         self.clock = clock
     }
@@ -105,27 +75,62 @@ public actor Batcher {
         ready()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tickFlush() }
+            group.addTask { await self.tickPush() }
             group.addTask { await self.consume(collected) }
         }
         try Task.checkCancellation()
     }
 
     /// Takes new streams and rules. What is open is sealed under the old ones, and handed over when this returns.
-    public func configure(streams plans: [StreamPlan], flush: TickSchedule) async {
+    public func configure(streams plans: [StreamPlan], chain plan: ChainPlan? = nil, flush: TickSchedule) async {
         // No await before the old streams are closed: what comes meanwhile would be lost with them.
-        let sealed = streams.compactMap(sealed)
+        let sealed = reconfigure(plan) + streams.compactMap(sealed)
         for stream in streams { retire(stream) }
         streams = plans.map(OpenStream.init)
-        latest = latest.filter { input, _ in plans.contains { $0.rules[input] != nil } }
-        if flush != flushSchedule {
-            flushSchedule = flush
+        inputs = Batcher.inputs(plans, plan)
+        latest = latest.filter { inputs.contains($0.key) }
+        flushSchedule = flush
+        let schedules = Batcher.schedules(plans, flush)
+        if schedules != flushSchedules {
+            flushSchedules = schedules
             rescheduled?.yield()
         }
         await handOver(sealed)
     }
 
-    /// Seals what is open and hands it over, for a process that is about to end.
-    public func flush() async { await sealAll() }
+    private static func schedules(_ streams: [StreamPlan], _ flush: TickSchedule) -> [TickSchedule] {
+        // Without streams the flush still proves that the batcher lives.
+        streams.map { $0.flush ?? flush }.reduce(into: streams.isEmpty ? [flush] : []) { found, schedule in
+            if !found.contains(schedule) { found.append(schedule) }
+        }
+    }
+
+    private static func inputs(_ streams: [StreamPlan], _ chain: ChainPlan?) -> Set<String> {
+        Set(chain.map { Array($0.inputs.keys) } ?? streams.flatMap(\.rules.keys))
+    }
+
+    /// Takes a new chain. What its aggregators give up enters the streams as they are; what is full comes back.
+    private func reconfigure(_ plan: ChainPlan?) -> [Sealed] {
+        let (wall, now) = (clock.wall, clock.now)
+        var given = SampleSet()
+        switch (chain, plan) {
+        case (var old?, let plan?):
+            chain = nil
+            given = old.configure(plan, wall: wall, now: now)
+            chain = old
+        case (var old?, nil):
+            given = old.drain(wall: wall)
+            counters.filteredPoints &+= old.filteredPoints
+            chain = nil
+        case (nil, let plan?): chain = PointChain(plan, wall: wall, now: now)
+        case (nil, nil): return []
+        }
+        replanned?.yield()
+        return encode(given, from: PointChain.source)
+    }
+
+    /// Seals what is open and what aggregators have, and hands it over, for a process that is about to end.
+    public func flush() async { await end() }
 
     public func status() -> BatcherStatus {
         var status = counters
@@ -133,6 +138,11 @@ public actor Batcher {
             status.openPoints += stream.encoder.openPoints
             status.filteredPoints &+= stream.encoder.filteredPoints
             status.unencodablePoints &+= stream.encoder.unencodablePoints
+        }
+        if let chain {
+            status.filteredPoints &+= chain.filteredPoints
+            status.processors = chain.processorCounters
+            status.aggregators = chain.aggregatorCounters
         }
         status.droppedInChannel = channel.droppedPoints
         return status
@@ -159,13 +169,37 @@ public actor Batcher {
             case .flush:
                 await sealAll()
                 counters.lastFlush = clock.now
+            case .flushTick(let schedule):
+                await handOver(
+                    streams.filter { ($0.plan.flush ?? flushSchedule) == schedule }.compactMap(sealed))
+                counters.lastFlush = clock.now
+            case .push:
+                let made = chain?.push(wall: clock.wall, now: clock.now) ?? SampleSet()
+                replanned?.yield()
+                await handOver(encode(made, from: PointChain.source))
             }
         }
-        await sealAll()
+        await end()
+    }
+
+    /// Seals what is open and what the aggregators have so far.
+    private func end() async {
+        let rest = chain?.drain(wall: clock.wall) ?? SampleSet()
+        await handOver(encode(rest, from: PointChain.source) + streams.compactMap(sealed))
     }
 
     private func add(_ set: SampleSet, from input: String) async {
         // Without an await until the whole set is encoded, since `configure` may replace the streams in each.
+        guard chain == nil else {
+            let processed = chain?.add(set, from: input, wall: clock.wall) ?? SampleSet()
+            return await handOver(encode(processed, from: PointChain.source))
+        }
+        await handOver(encode(set, from: input))
+    }
+
+    /// Encodes a set for each stream; the batches that are full come back.
+    private func encode(_ set: SampleSet, from input: String) -> [Sealed] {
+        guard !set.isEmpty else { return [] }
         var full: [Sealed] = []
         for stream in streams {
             var row = 0
@@ -175,7 +209,7 @@ public actor Batcher {
                 if let sealed = sealed(stream) { full.append(sealed) }
             }
         }
-        await handOver(full)
+        return full
     }
 
     private func sealAll() async { await handOver(streams.compactMap(sealed)) }
@@ -235,24 +269,21 @@ public actor Batcher {
     }
 
     private func tickFlush() async {
-        var schedule = flushSchedule
-        var configured = flushSchedule
         var watch = ClockWatch(now: clock.now, wall: clock.wall)
-        var tick = schedule.first(from: clock.wall, using: &generator)
+        var ticks = FlushTicks(flushSchedules, wall: clock.wall, using: &generator)
         while !Task.isCancelled {
-            await sleepOrReschedule(until: clock.now + (tick.fire - clock.wall))
+            guard let next = ticks.next else { return }
+            await sleepOrReschedule(until: clock.now + (next - clock.wall))
             if Task.isCancelled { return }
-            await settle(tick.fire)
-            channel.send(.flush)
-            if let jump = watch.jump(now: clock.now, wall: clock.wall) {
-                schedule.clockJumped(by: jump, to: clock.wall)
+            await settle(next)
+            for schedule in ticks.advance(past: next, wall: clock.wall, using: &generator) {
+                channel.send(.flushTick(schedule))
             }
-            if configured != flushSchedule {
-                configured = flushSchedule
-                schedule = flushSchedule
-                tick = schedule.first(from: clock.wall, using: &generator)
-            } else {
-                tick = schedule.next(after: clock.wall, using: &generator)
+            if let jump = watch.jump(now: clock.now, wall: clock.wall) {
+                ticks.clockJumped(by: jump, to: clock.wall, using: &generator)
+            }
+            if ticks.schedules != flushSchedules {
+                ticks = FlushTicks(flushSchedules, wall: clock.wall, using: &generator)
             }
         }
     }
@@ -264,6 +295,37 @@ public actor Batcher {
         // The only error is cancellation, which the caller looks for.
         _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
         rescheduled = nil
+        continuation.finish()
+    }
+
+    // MARK: The ends of windows
+
+    /// How long a push may wait in the channel before it is sent again: a full channel drops the oldest.
+    private static let pushPatience = Duration.seconds(1)
+
+    /// Sends a push whenever a window ends. Without aggregators it only waits to be told of some.
+    private func tickPush() async {
+        while !Task.isCancelled {
+            guard let next = chain?.nextPush, next <= clock.now else {
+                await sleepOrReplan(until: chain?.nextPush)
+                continue
+            }
+            channel.send(.push)
+            await sleepOrReplan(until: clock.now + Batcher.pushPatience)
+        }
+    }
+
+    /// Ends when the chain has other windows, or at the deadline.
+    private func sleepOrReplan(until deadline: Instant?) async {
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        replanned = continuation
+        if let deadline {
+            // The only error is cancellation, which the caller looks for.
+            _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
+        } else {
+            for await _ in stream { break }
+        }
+        replanned = nil
         continuation.finish()
     }
 }

@@ -7,8 +7,12 @@ public enum Collected: Sendable {
     case samples(input: String, SampleSet)
     /// Points that somebody waits for: the receipt tells when the batcher has them.
     case foreign(input: String, SampleSet, Receipt)
-    /// The flush tick: seal what is open. In the same channel, so that order is plain.
+    /// Seal all that is open. In the same channel, so that order is plain.
     case flush
+    /// The flush tick of the streams with this schedule.
+    case flushTick(TickSchedule)
+    /// A window of an aggregator ends: behind the points that were collected in it.
+    case push
 }
 
 /// The bounded channel between collectors and batcher: an `AsyncStream` that keeps the newest sets.
@@ -95,7 +99,7 @@ public final class SampleChannel: Sendable {
         switch lost {
         case .samples(_, let samples): set = samples
         // Its sender hears of it.
-        case .foreign, .flush: return
+        case .foreign, .flush, .flushTick, .push: return
         }
         state.withLock { state in
             state.droppedPoints &+= UInt64(set.rows.count)

@@ -46,6 +46,7 @@ public actor CollectorRunner {
     private let input: String
     private let collector: any Collector
     private let precision: Duration
+    private let timeSource: InputSchedule.TimeSource
     private let channel: SampleChannel
     private let clock: any Clock
     private let hooks: GatherHooks
@@ -61,14 +62,16 @@ public actor CollectorRunner {
     /// `input` names the input instance in the channel, in logs and in the hooks; `precision` is what timestamps are
     /// rounded to, see `TickSchedule.precision`.
     public init(
-        input: String, collector: any Collector, schedule: TickSchedule, precision: Duration, channel: SampleChannel,
-        clock: any Clock, logger: Logger, hooks: GatherHooks = .none,
+        input: String, collector: any Collector, schedule: TickSchedule, precision: Duration,
+        timeSource: InputSchedule.TimeSource = .metric, channel: SampleChannel, clock: any Clock, logger: Logger,
+        hooks: GatherHooks = .none,
         ledger: (counters: AgentLedger, entry: AgentLedger.Input)? = nil
     ) {
         self.input = input
         self.collector = collector
         self.schedule = schedule
         self.precision = precision
+        self.timeSource = timeSource
         self.channel = channel
         self.clock = clock
         self.logger = logger
@@ -128,9 +131,14 @@ public actor CollectorRunner {
         let wall = clock.wall
         status.gatheringSince = begin
         hooks.willGather(input)
-        let gather = await collector.gather(
+        var gather = await collector.gather(
             at: wall.rounded(to: precision), now: begin, deadline: begin + schedule.interval)
         hooks.didGather(input)
+        switch timeSource {
+        case .metric: break
+        case .collectionStart: gather.samples.setTimes(to: wall)
+        case .collectionEnd: gather.samples.setTimes(to: clock.wall)
+        }
         status.gatheringSince = nil
         status.gathers &+= 1
         status.lastGather = wall

@@ -27,21 +27,24 @@ final class ProcessPattern {
 
     deinit { regfree(&compiled) }
 
-    /// `\d` and `\D` as classes; what stands in brackets is left alone.
+    /// `\d` and `\D` as classes; what stands in brackets is left alone, there POSIX knows no backslash.
     private static func translated(_ pattern: String) -> String {
         var out = ""
         var isEscaped = false
+        /// Characters since the bracket opened; nil outside of brackets.
+        var inside: Int?
         for character in pattern {
-            if isEscaped {
+            if let count = inside {
+                // A bracket that comes first, also behind ^, stands for itself.
+                inside = character == "]" && count > 0 ? nil : character == "^" && count == 0 ? 0 : count + 1
+                out.append(character)
+            } else if isEscaped {
                 isEscaped = false
-                switch character {
-                case "d": out += "[0-9]"
-                case "D": out += "[^0-9]"
-                default: out += "\\" + String(character)
-                }
+                out += character == "d" ? "[0-9]" : character == "D" ? "[^0-9]" : "\\" + String(character)
             } else if character == "\\" {
                 isEscaped = true
             } else {
+                if character == "[" { inside = 0 }
                 out.append(character)
             }
         }

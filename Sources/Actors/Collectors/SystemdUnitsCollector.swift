@@ -32,8 +32,7 @@ public actor SystemdUnitsCollector: Collector {
 
     public init(options: OptionValues, host: any Host) {
         self.host = host
-        let pattern = options.string("pattern").split(separator: " ").map(String.init)
-        patterns = pattern.filter { !$0.hasPrefix("-") }
+        patterns = options.string("pattern").split(separator: " ").map(String.init)
         selection = ["--all", "--plain", "--no-legend", "--no-pager", "--full", "--type=" + options.string("unittype")]
         if options.string("scope") == "user" {
             // systemctl finds the user's systemd by this variable alone.

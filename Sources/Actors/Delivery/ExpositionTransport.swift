@@ -24,11 +24,15 @@ public struct ExpositionSettings: Sendable {
 
 /// The newest value of each series on a page that Prometheus fetches.
 ///
+/// Runs on the disk loop: a page of many series takes its time, and the collectors' ticks must not wait for it.
 /// Owns: the table of values, and the server while `run` runs. Receives: `send` with batches, requests for the page.
 /// Started by: the router. Stops: on cancellation; the table stays until the output goes.
 /// Promise: a batch is acknowledged when its values are on the page. While the port cannot be had nobody can ask, so
 /// batches stay pending; what is older than the expiration by then is acknowledged without being shown.
 public actor ExpositionTransport: Transport {
+    private nonisolated let worker: WorkLoop
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { worker.asUnownedSerialExecutor() }
+
     private let settings: ExpositionSettings
     private let clock: any Clock
     private let loop: MainLoop
@@ -41,7 +45,9 @@ public actor ExpositionTransport: Transport {
     /// Of the last bind; 0 before.
     public private(set) var port = 0
 
-    public init(settings: ExpositionSettings, loop: MainLoop, log: Logger) {
+    /// Connections are served on `loop`, the table is kept on `worker`.
+    public init(settings: ExpositionSettings, worker: WorkLoop, loop: MainLoop, log: Logger) {
+        self.worker = worker
         self.settings = settings
         self.loop = loop
         clock = loop

@@ -69,6 +69,7 @@ public actor Router {
             if let waiting = throttled(route) {
                 // It is there, only busy: another route is worth a look only when that lasts.
                 guard let later = waiting.nextTry, later <= clock.now else { return waiting }
+                order.failed(route, cause: waiting.outcome.reason)
                 last = waiting
                 tried.insert(route)
                 continue

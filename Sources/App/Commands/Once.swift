@@ -38,6 +38,8 @@ struct Once: ParsableCommand {
             names: NameLookup(), eventLoop: loop.eventLoop, stateDirectory: "")
         let globalTags = config.globalTags(nodeName: NodeName.current)
         var encoder = StreamEncoder(limits: BatchLimits(points: .max, bytes: .max))
+        var chain = ChainPlan(config, nodeName: NodeName.current).map { PointChain($0, wall: loop.wall, now: loop.now) }
+        encoder.setRules(InputRules(transforms: [], precision: .zero), for: PointChain.source)
         var collectors: [(input: InputConfig, collector: any Collector)] = []
         for input in config.inputs {
             guard let plugin = InputRegistry.plugin(input.plugin) else { continue }
@@ -53,8 +55,13 @@ struct Once: ParsableCommand {
                 complain("\(input.id): \(error)")
                 failures.add()
             }
-            _ = encoder.add(gather.samples, from: input.id)
+            if let set = chain?.add(gather.samples, from: input.id, wall: loop.wall) {
+                _ = encoder.add(set, from: PointChain.source)
+            } else {
+                _ = encoder.add(gather.samples, from: input.id)
+            }
         }
+        if let set = chain?.drain(wall: loop.wall) { _ = encoder.add(set, from: PointChain.source) }
         _ = encoder.seal { lines, _, _ in emit(String(decoding: lines, as: UTF8.self)) }
     }
 

@@ -57,7 +57,7 @@ extension Daemon {
             streams[stream.name].map { wiring.plan(stream, $0, new) }
         }
         // Before any output leaves its stream: what was collected under the old rules is still its own.
-        await batcher.configure(streams: plans, flush: wiring.flushSchedule(layout, new))
+        await batcher.configure(streams: plans, chain: wiring.chain(new), flush: wiring.flushSchedule(layout, new))
         await drainMoved(from: old)
         await changeOutputs(diff, old, tree)
         for stream in layout.streams { await streams[stream.name]?.setReaders(stream.outputs) }
@@ -139,7 +139,11 @@ extension Daemon {
             plugins.removed.map { "\(kind) \($0) removed" } + plugins.added.map { "\(kind) \($0) added" }
                 + plugins.changed.map { "\(kind) \($0) changed" }
         }
-        var changes = lines("input", diff.inputs) + lines("output", diff.outputs) + lines("tunnel", diff.tunnels)
+        var changes =
+            lines("input", diff.inputs) + lines("processor", diff.processors)
+            + lines("aggregator", diff.aggregators) + lines("output", diff.outputs)
+        if diff.processorsMoved { changes.append("processors in another order") }
+        changes += lines("tunnel", diff.tunnels)
         changes += diff.forwardsChanged.map { "forwards of tunnel \($0) changed" }
         if diff.globalTagsChanged { changes.append("global tags changed") }
         if diff.agentChanged { changes.append("agent changed") }

@@ -56,6 +56,8 @@ extension Daemon {
         let status = await batcher.status()
         report.batcher.receivedPoints = status.receivedPoints
         report.batcher.openPoints = status.openPoints
+        report.processors = status.processors
+        report.aggregators = status.aggregators
         report.batcher.sealedPoints = status.sealedPoints
         report.batcher.sealedBatches = status.sealedBatches
         report.batcher.encodedBytes = status.encodedBytes

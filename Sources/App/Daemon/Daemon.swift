@@ -63,7 +63,7 @@ actor Daemon {
             streams: layout.streams.compactMap { stream in
                 logs[stream.name].map { wiring.plan(stream, $0, config) }
             },
-            flush: wiring.flushSchedule(layout, config), taps: wiring.taps, clock: clock)
+            chain: wiring.chain(config), flush: wiring.flushSchedule(layout, config), taps: wiring.taps, clock: clock)
     }
 
     // MARK: Life

@@ -151,26 +151,15 @@ struct Wiring: Sendable {
         return settings
     }
 
-    func plan(_ stream: StreamLayout.Stream, _ spill: SpillLog, _ config: Config) -> StreamPlan {
-        let globalTags = config.globalTags(nodeName: NodeName.current)
-        let shared = MetricTransform(stream.encoding.metric, globalTags: [], stage: .output)
-        var rules: [String: InputRules] = [:]
-        for input in config.inputs {
-            let own = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
-            let transforms = stream.encoding.metric == MetricOptions() ? [own] : [own, shared]
-            rules[input.id] = InputRules(transforms: transforms, precision: input.schedule.arrivalPrecision)
-        }
-        return StreamPlan(
-            name: stream.name, sink: spill, codec: stream.codec,
-            options: LineProtocol.Options(
-                uintSupport: stream.encoding.writesUnsigned, omitTimestamp: stream.encoding.omitsTimestamp),
-            limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules)
-    }
-
     /// The flush tick: the shortest of the streams' intervals, on the same grid as the collection ticks.
     func flushSchedule(_ layout: StreamLayout, _ config: Config) -> TickSchedule {
         let flush = layout.streams.map(\.encoding.flush).min { $0.interval < $1.interval } ?? FlushConfig(config.agent)
-        return TickSchedule(
+        return flushSchedule(flush, config)
+    }
+
+    /// When a stream is sealed: on the same grid as the collection ticks.
+    func flushSchedule(_ flush: FlushConfig, _ config: Config) -> TickSchedule {
+        TickSchedule(
             interval: flush.interval, roundInterval: config.agent.roundsInterval,
             offset: config.agent.collectionOffset, jitter: flush.jitter)
     }
@@ -196,7 +185,7 @@ struct Wiring: Sendable {
                 settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.disk)
         case "prometheus_client":
             ExpositionTransport(
-                settings: ExpositionSettings(output.options), loop: loops.main,
+                settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
                 log: log.logger("output", level: output.logLevel))
         default:
             InfluxDBTransport(
@@ -226,7 +215,8 @@ struct Wiring: Sendable {
 
         return CollectorRunner(
             input: input.id, collector: collector, schedule: schedule, precision: input.schedule.precision,
-            channel: channel, clock: loops.main, logger: log.logger("input", level: input.logLevel),
+            timeSource: input.schedule.timeSource, channel: channel, clock: loops.main,
+            logger: log.logger("input", level: input.logLevel),
             hooks: GatherHooks(
                 willGather: { name in
                     crashes.enter(name)

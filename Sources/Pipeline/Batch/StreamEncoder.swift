@@ -1,6 +1,6 @@
 /// What happens to the points of one input on their way into one stream: names, tags and filters of the input, then
 /// those of the output, compiled once per configuration; and the rounding of timestamps.
-public struct InputRules: Sendable {
+public struct InputRules: Sendable, Hashable {
     /// Applied in order: the input's, then the output's when the stream belongs to one.
     public var transforms: [MetricTransform]
     /// Timestamps are rounded to the nearest multiple; 0 leaves them.
@@ -113,6 +113,10 @@ public struct StreamEncoder: ~Copyable {
         }
         let time = row.time.rounded(to: cache.rules.precision)
         let columns = StreamEncoder.columns(row.schema, &cache)
+        guard !columns.isEmpty || row.schema.fields.isEmpty else {
+            filteredPoints &+= 1
+            return
+        }
         let start = buffer.count
         do {
             let lines = try LineProtocol.append(

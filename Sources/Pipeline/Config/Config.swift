@@ -7,6 +7,9 @@ public struct Config: Sendable, Hashable {
     public var status: StatusConfig
     public var inputs: [InputConfig]
     public var outputs: [OutputConfig]
+    /// In the order of the files; they run by their `order`.
+    public var processors: [ProcessorConfig] = []
+    public var aggregators: [AggregatorConfig] = []
     /// Plugins and sections of the files that this version does not have and was told to skip: `inputs.kafka_consumer`.
     public var skipped: [String] = []
     /// Each after those that it goes through.
@@ -25,6 +28,9 @@ public struct Config: Sendable, Hashable {
         self.outputs = outputs
         self.tunnels = tunnels
     }
+
+    /// Whether points go through processors or aggregators.
+    public var hasChain: Bool { !processors.isEmpty || !aggregators.isEmpty }
 
     /// The global tags with `host`, unless it is omitted or set by hand. `nodeName` is the kernel's name of the machine.
     public func globalTags(nodeName: String) -> [Tag] {
@@ -65,6 +71,9 @@ public struct AgentConfig: Sendable, Hashable {
     public var stateDirectory: String { values.string("state_directory") }
     public var keepsLocalTags: Bool { values.bool("always_include_local_tags") }
     public var keepsGlobalTags: Bool { values.bool("always_include_global_tags") }
+    /// Whether points of inputs, and whether aggregates, go through the processors.
+    public var processesOriginals: Bool { !values.bool("skip_processors_before_aggregators") }
+    public var processesAggregates: Bool { !values.bool("skip_processors_after_aggregators") }
 }
 
 /// How much is logged.

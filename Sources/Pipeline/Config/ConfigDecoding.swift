@@ -21,6 +21,10 @@ public struct ConfigDecoder: Sendable {
     /// The inputs that exist.
     public var inputs: [PluginSpec]
     public var outputs: [PluginSpec]
+    public var processors = ProcessorSpecs.all
+    public var aggregators = AggregatorSpecs.all
+    /// The files in the order in which they were read: processors of one `order` run as they stand there.
+    public var files: [String] = []
     /// Plugins and sections that do not exist are skipped with a warning.
     public var skipsUnknown: Bool
     /// A configuration without outputs will do (`godwit once`).
@@ -60,6 +64,8 @@ struct ConfigDecodingRun {
     var reported: Set<String> = []
     /// Those of them that are left out.
     var skipped: [String] = []
+    /// `metric_buffer_limit` of each output.
+    var bufferLimits: [Int64] = []
     private let hadErrors: Bool
 
     init(decoder: ConfigDecoder, issues: [ConfigIssue]) {
@@ -68,10 +74,13 @@ struct ConfigDecodingRun {
         hadErrors = issues.hasErrors
     }
 
-    static let sections = ["global_tags", "agent", "spill", "status", "inputs", "outputs", "tunnels", "forwards"]
+    static let sections = [
+        "global_tags", "agent", "spill", "status", "inputs", "outputs", "processors", "aggregators", "tunnels",
+        "forwards",
+    ]
     /// Sections of Telegraf and of later versions.
     static let unavailableSections: Set<String> = [
-        "processors", "aggregators", "secretstores", "metadata_relay", "pushprox", "api", "hub",
+        "secretstores", "metadata_relay", "pushprox", "api", "hub",
     ]
 
     mutating func decode(_ root: ConfigNode) -> Config {
@@ -84,6 +93,8 @@ struct ConfigDecodingRun {
             for instance in instances(name, root) { add(input: instance, agent, &config.inputs) }
         }
         for instance in instances("outputs", root) { add(output: instance, agent, &config.outputs) }
+        addProcessing(root, agent, &config)
+        applyBufferLimits(root["spill"], &config.spill)
         config.tunnels = tunnels(root)
         checkPresence(config, root)
         config.skipped = skipped
@@ -175,7 +186,7 @@ struct ConfigDecodingRun {
 
     /// One plugin table of the file.
     struct Instance {
-        /// `inputs` or `outputs`, as written.
+        /// `inputs`, `outputs`, `processors` or `aggregators`, as written.
         var group: String
         var plugin: String
         var origin: ConfigOrigin
@@ -184,7 +195,7 @@ struct ConfigDecodingRun {
     }
 
     /// All tables of a group in the order of the files: `[[inputs.cpu]]` and the old `[inputs.cpu]`.
-    private mutating func instances(_ group: String, _ root: ConfigNode) -> [Instance] {
+    mutating func instances(_ group: String, _ root: ConfigNode) -> [Instance] {
         guard let node = root[group] else { return [] }
         guard case .table(let plugins) = node.kind else {
             if group != "plugins" {

@@ -22,6 +22,10 @@ public struct ConfigDiff: Sendable, Hashable {
     public var tunnels: Plugins
     /// Tunnels whose session stays and whose forwards change.
     public var forwardsChanged: [String]
+    public var processors: Plugins
+    public var aggregators: Plugins
+    /// Whether the same processors stand in another order.
+    public var processorsMoved: Bool
     /// The tags that every point gets, the host tag included.
     public var globalTagsChanged: Bool
     public var agentChanged: Bool
@@ -42,6 +46,10 @@ public struct ConfigDiff: Sendable, Hashable {
         outputs = ConfigDiff.compare(old.outputs, new.outputs, id: \.id)
         tunnels = ConfigDiff.compare(old.tunnels.map(\.spec), new.tunnels.map(\.spec), id: \.name)
         forwardsChanged = ConfigDiff.changedForwards(old, new, staying: tunnels.unchanged)
+        processors = ConfigDiff.compare(old.processors, new.processors, id: \.id)
+        aggregators = ConfigDiff.compare(old.aggregators, new.aggregators, id: \.id)
+        // The same ones in another order give other points.
+        processorsMoved = processors.isEmpty && old.processors != new.processors
         globalTagsChanged =
             old.globalTags != new.globalTags || old.agent.hostname != new.agent.hostname
             || old.agent.omitsHostname != new.agent.omitsHostname
@@ -61,8 +69,9 @@ public struct ConfigDiff: Sendable, Hashable {
 
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
-        inputs.isEmpty && outputs.isEmpty && tunnels.isEmpty && forwardsChanged.isEmpty && !globalTagsChanged
-            && !agentChanged && !spillChanged && !statusChanged
+        inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && tunnels.isEmpty && forwardsChanged.isEmpty
+            && !processorsMoved
+            && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
     }
 
     /// Whether a part of the change waits for a restart.

@@ -34,7 +34,8 @@ public enum ConfigMerge {
     ) -> ConfigEntry {
         let path = parent.isEmpty ? new.key : "\(parent).\(new.key)"
         var result = old
-        if ["inputs", "outputs", "plugins"].contains(parent), let first = tables(old.value),
+        if ["inputs", "outputs", "plugins", "processors", "aggregators"].contains(parent),
+            let first = tables(old.value),
             let second = tables(new.value)
         {
             result.value.kind = .array(first + second)

@@ -1,9 +1,8 @@
 extension Config {
     /// The configuration in one line per section, for people who want to see that it was understood. No secrets.
     public var summary: [String] {
-        [agentSummary] + inputs.map(\.summary) + outputs.map(\.summary) + tunnels.map(\.summary) + [
-            spillSummary, statusSummary,
-        ]
+        [agentSummary] + inputs.map(\.summary) + processors.map(\.summary) + aggregators.map(\.summary)
+            + outputs.map(\.summary) + tunnels.map(\.summary) + [spillSummary, statusSummary]
     }
 
     private var agentSummary: String {
@@ -46,6 +45,23 @@ extension InputConfig {
         let sample = metric.namePrefix + (metric.nameOverride.isEmpty ? "*" : metric.nameOverride) + metric.nameSuffix
         if sample != "*" { parts.append("as \(sample)") }
         return line("inputs.\(id)", parts)
+    }
+}
+
+extension ProcessorConfig {
+    fileprivate var summary: String {
+        var parts = ["order \(order)"]
+        if filter != .open { parts.append("filtered") }
+        return line("processors.\(id)", parts)
+    }
+}
+
+extension AggregatorConfig {
+    fileprivate var summary: String {
+        var parts = ["every \(Quantity.text(period))"]
+        if dropsOriginal { parts.append("drops the original") }
+        if metric.filter != .open { parts.append("filtered") }
+        return line("aggregators.\(id)", parts)
     }
 }
 

@@ -60,15 +60,44 @@ public struct PluginSpec: Sendable, Hashable {
     public var metrics: [MetricSpec]
     /// Whether an input emits when data come, and keeps the times that they bring.
     public var isService: Bool
+    /// Tables inside of the plugin's own; only processors have them.
+    public var subtables: [SubtableSpec]
 
     public init(
-        name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = [], isService: Bool = false
+        name: String, summary: String, options: [OptionSpec], metrics: [MetricSpec] = [], isService: Bool = false,
+        subtables: [SubtableSpec] = []
     ) {
         self.name = name
         self.summary = summary
         self.options = options
         self.metrics = metrics
         self.isService = isService
+        self.subtables = subtables
+    }
+}
+
+/// A table inside of a plugin's table, such as `[[processors.rename.replace]]`.
+public struct SubtableSpec: Sendable, Hashable {
+    /// How often it may stand, and what it holds.
+    public enum Form: Sendable, Hashable {
+        /// `[[…]]`, any number of times.
+        case list
+        /// `[…]`, once.
+        case single
+        /// `[…]`, once, with keys of the user's and values that are text, numbers or truth.
+        case values
+    }
+
+    public var name: String
+    public var summary: String
+    public var form: Form
+    public var options: [OptionSpec]
+
+    public init(_ name: String, _ summary: String, form: Form = .list, options: [OptionSpec]) {
+        self.name = name
+        self.summary = summary
+        self.form = form
+        self.options = options
     }
 }
 
@@ -81,6 +110,13 @@ public struct OptionValues: Sendable, Hashable {
     public init(_ specs: [OptionSpec], set: [String: OptionValue] = [:]) {
         values = Dictionary(specs.map { ($0.name, $0.fallback) }, uniquingKeysWith: { first, _ in first })
         values.merge(set) { _, new in new }
+    }
+
+    /// The same values but for one option, which must be declared.
+    public func setting(_ name: String, to value: OptionValue) -> OptionValues {
+        var changed = self
+        precondition(changed.values.updateValue(value, forKey: name) != nil, "BUG: option \(name) is not declared")
+        return changed
     }
 
     /// Every option as a line `name = value`, sorted by name; secrets are not shown.

@@ -37,6 +37,8 @@ extension ConfigDecodingRun {
             interval: firstPositive(values.duration("flush_interval"), agent.flushInterval),
             jitter: firstPositive(values.duration("flush_jitter"), agent.flushJitter),
             batchSize: batchSize > 0 ? Int(clamping: batchSize) : agent.batchSize)
+        let bufferLimit = values.integer("metric_buffer_limit")
+        bufferLimits.append(bufferLimit > 0 ? bufferLimit : agent.values.integer("metric_buffer_limit"))
         warnAboutNumbers(instance)
         let routes = hasServer ? routes(instance, options, own.origins) : []
         if hasServer { checkServer(instance, options, own.origins) }
@@ -52,7 +54,7 @@ extension ConfigDecodingRun {
     private func firstPositive(_ own: Duration, _ inherited: Duration) -> Duration { own > .zero ? own : inherited }
 
     /// An interval of a plugin is that of the agent (0) or at least a millisecond, as the agent's.
-    private mutating func checkInterval(
+    mutating func checkInterval(
         _ name: String, _ values: OptionValues, _ common: OptionSettings, _ instance: Instance
     ) {
         let interval = values.duration(name)
@@ -64,7 +66,7 @@ extension ConfigDecodingRun {
     }
 
     /// The declaration of the instance's plugin; nil, with an issue, when there is none.
-    private mutating func plugin(_ instance: Instance, _ known: [PluginSpec], kind: String) -> PluginSpec? {
+    mutating func plugin(_ instance: Instance, _ known: [PluginSpec], kind: String) -> PluginSpec? {
         if let spec = known.first(where: { $0.name == instance.plugin }) { return spec }
         let names = known.map(\.name).sorted().joined(separator: ", ")
         let isTelegrafs = TelegrafPlugins.names.contains(instance.plugin)
@@ -78,7 +80,7 @@ extension ConfigDecodingRun {
     }
 
     /// Reads the instance's table: what all plugins share, and what is the plugin's own.
-    private mutating func read(
+    mutating func read(
         _ instance: Instance, _ common: [OptionSpec], _ own: [OptionSpec], others: Set<String> = []
     ) -> (common: OptionSettings, own: OptionSettings) {
         let ownNames = Set(own.map(\.name))
@@ -96,7 +98,7 @@ extension ConfigDecodingRun {
     }
 
     /// An id that no earlier instance has.
-    private mutating func identify(_ instance: Instance, _ values: OptionValues, group: String) -> String {
+    mutating func identify(_ instance: Instance, _ values: OptionValues, group: String) -> String {
         let alias = values.string("alias")
         if alias.utf8.count > 64 {
             issues.append(
@@ -132,11 +134,11 @@ extension ConfigDecodingRun {
 
     // MARK: Names and filters
 
-    private mutating func metricOptions(
+    mutating func metricOptions(
         _ values: OptionValues, _ places: [String: ConfigOrigin], _ instance: Instance, _ agent: AgentConfig
     ) -> MetricOptions {
         var compiler = FilterCompiler(values: values, path: instance.path, origins: places, fallback: instance.origin)
-        var options = compiler.options(hasTags: instance.group != "outputs")
+        var options = compiler.options(hasTags: instance.group != "outputs" && instance.group != "processors")
         options.keepsLocalTags = agent.keepsLocalTags
         options.keepsGlobalTags = agent.keepsGlobalTags
         issues += compiler.issues

@@ -28,8 +28,9 @@ public enum SectionSpecs {
             OptionSpec(
                 "metric_batch_size", .integer(5_000), "Points at which a batch is sealed early.", bounds: 1...1_000_000),
             OptionSpec(
-                "metric_buffer_limit", .integer(10_000), "Telegraf's limit of points in memory.",
-                ignoredBecause: "the backlog is bounded by max_bytes and max_age of [spill]", bounds: 0...1e15),
+                "metric_buffer_limit", .integer(10_000),
+                "Points that the backlog of an output must be able to hold: raises max_bytes of [spill], unless that is set.",
+                bounds: 0...1e15),
             OptionSpec("hostname", .string(""), "Value of the tag host; empty means the name of the machine."),
             OptionSpec("omit_hostname", .bool(false), "Leave the tag host out."),
             OptionSpec("debug", .bool(false), "Log everything."),
@@ -42,6 +43,12 @@ public enum SectionSpecs {
                 "Put a plugin's own tags back after taginclude and tagexclude."),
             OptionSpec(
                 "always_include_global_tags", .bool(false), "Put global tags back after taginclude and tagexclude."),
+            OptionSpec(
+                "skip_processors_before_aggregators", .bool(false),
+                "Points of inputs do not go through the processors, only what aggregators make of them."),
+            OptionSpec(
+                "skip_processors_after_aggregators", .bool(false),
+                "What aggregators make does not go through the processors."),
             OptionSpec(
                 "state_directory", .string(""),
                 "Where backlog and written metrics are kept; empty means $STATE_DIRECTORY, else /var/lib/godwit."),
@@ -59,10 +66,6 @@ public enum SectionSpecs {
             "statefile", .string(""), "State of plugins between runs.",
             ignoredBecause: "state_directory holds all state"),
         OptionSpec(
-            "skip_processors_after_aggregators", .bool(false), "Order of processors.", ignoredBecause: noProcessors),
-        OptionSpec(
-            "skip_processors_before_aggregators", .bool(false), "Order of processors.", ignoredBecause: noProcessors),
-        OptionSpec(
             "snmp_translator", .string("netsnmp"), "Translator of SNMP names.", ignoredBecause: "there is no SNMP input"
         ),
         OptionSpec(
@@ -76,7 +79,6 @@ public enum SectionSpecs {
     ]
 
     private static let rotation = "rotation of log files is left to logrotate or the journal"
-    private static let noProcessors = "this version has no processors and aggregators"
     private static let buffer = "[spill] says how the backlog is kept"
 
     /// `[spill]`: the backlog on disk.
@@ -160,8 +162,8 @@ public enum SectionSpecs {
                 "metric_batch_size", .integer(0), "Batch size of this output; 0 means that of the agent.",
                 bounds: 0...1_000_000),
             OptionSpec(
-                "metric_buffer_limit", .integer(0), "Telegraf's limit of points in memory.",
-                ignoredBecause: "the backlog is bounded by max_bytes and max_age of [spill]", bounds: 0...1e15),
+                "metric_buffer_limit", .integer(0), "Points that the backlog must hold; 0 means that of the agent.",
+                bounds: 0...1e15),
             OptionSpec(
                 "startup_error_behavior", .string("error"), "What a failing start of the output means.",
                 choices: ["error", "retry", "ignore"], ignoredBecause: "an output that fails is tried again without end"
@@ -169,11 +171,11 @@ public enum SectionSpecs {
             logLevel, labels,
         ] + naming + filters
 
-    private static let alias = OptionSpec("alias", .string(""), "Name of this instance in log and status.")
-    private static let logLevel = OptionSpec(
+    static let alias = OptionSpec("alias", .string(""), "Name of this instance in log and status.")
+    static let logLevel = OptionSpec(
         "log_level", .string(""), "Log level of this plugin; empty means that of the agent.",
         choices: ["", "error", "warn", "info", "debug", "trace"])
-    private static let labels = OptionSpec(
+    static let labels = OptionSpec(
         "labels", .table([:]), "Labels for Telegraf's --select.", ignoredBecause: "there is no --select")
 
     static let naming: [OptionSpec] = [

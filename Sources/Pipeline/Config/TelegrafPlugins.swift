@@ -15,6 +15,11 @@ enum TelegrafPlugins {
         "slab", "smart", "snmp", "socket_listener", "sqlserver", "statsd", "synproxy", "syslog", "systemd_units",
         "tail",
         "temp", "wireless", "x509_cert", "zfs",
+        // Processors and aggregators.
+        "aws_ec2", "batch", "clone", "cumulative_sum", "date", "derivative", "enum", "filepath", "filter", "histogram",
+        "ifname", "lookup", "noise", "parser", "pivot", "port_name", "printer", "quantile", "reverse_dns", "round",
+        "s2geo", "scale", "snmp_lookup", "split", "starlark", "template", "timestamp", "topk", "unpivot",
+        "valuecounter",
         // Outputs.
         "amqp", "cloudwatch", "datadog", "discard", "file", "graphite", "graylog", "influxdb", "influxdb_v2", "kafka",
         "loki", "mqtt", "nats", "opentelemetry", "opentsdb", "prometheus_client", "remotefile", "socket_writer", "sql",

@@ -3,7 +3,7 @@
 /// Shape: families by metric name; in a family the samples by their labels. A field becomes one sample; the tags of its
 /// point, and its string fields if wanted, are the labels. Of two values for one sample the one with the later time
 /// stays, so that a backlog never replaces live data. A sample goes when nothing was added to it for `expiration`.
-/// Bounds: `seriesLimit` samples; fields beyond are refused and their points counted.
+/// Bounds: `seriesLimit` samples with `bytesLimit` of names and labels; fields beyond are refused, their points counted.
 /// Source: Telegraf's `prometheus_client` output.
 public struct ExpositionTable: Sendable {
     /// What `[[outputs.prometheus_client]]` says about the page.
@@ -14,6 +14,8 @@ public struct ExpositionTable: Sendable {
         /// Zero: nothing ever goes.
         public var expiration = Duration.seconds(60)
         public var seriesLimit = 50_000
+        /// Of names and labels together: those of foreign points may be of any length.
+        public var bytesLimit = 64 << 20
         /// Names of metrics that are counters or gauges; all others have no type.
         public var counters = PatternList.none
         public var gauges = PatternList.none
@@ -60,6 +62,8 @@ public struct ExpositionTable: Sendable {
     private var swept = Instant.zero
     /// Samples in the table.
     public private(set) var count = 0
+    /// Their names and labels.
+    private var bytes = 0
     /// Points of which a field found no room, since the start.
     public private(set) var refusedPoints: UInt64 = 0
     /// Samples that went because nothing was added to them, since the start.
@@ -108,21 +112,33 @@ public struct ExpositionTable: Sendable {
 
     /// False when there is no room.
     private mutating func put(_ sample: Sample, _ metric: String, _ key: String) -> Bool {
+        let size = ExpositionTable.size(key, sample)
         if let index = families.index(forKey: metric) {
             if let place = families.values[index].samples.index(forKey: key) {
-                guard sample.time >= families.values[index].samples.values[place].time else { return true }
+                let old = families.values[index].samples.values[place]
+                guard sample.time >= old.time else { return true }
+                let grown = bytes - ExpositionTable.size(key, old) + size
+                guard grown <= max(bytes, settings.bytesLimit) else { return false }
                 families.values[index].samples.values[place] = sample
+                bytes = grown
                 return true
             }
-            guard count < settings.seriesLimit else { return false }
+            guard hasRoom(size) else { return false }
             families.values[index].samples[key] = sample
         } else {
-            guard count < settings.seriesLimit else { return false }
+            guard hasRoom(size) else { return false }
             families[metric] = Family(kind: kind(of: metric), samples: [key: sample])
         }
         count += 1
+        bytes += size
         return true
     }
+
+    private func hasRoom(_ size: Int) -> Bool {
+        count < settings.seriesLimit && bytes + size <= settings.bytesLimit
+    }
+
+    private static func size(_ key: String, _ sample: Sample) -> Int { key.utf8.count + sample.labels.utf8.count }
 
     private func kind(of metric: String) -> PrometheusText.Kind {
         if !settings.counters.isEmpty, settings.counters.matches(metric) { return .counter }
@@ -186,6 +202,9 @@ public struct ExpositionTable: Sendable {
                 family.samples.values.contains(where: { now - $0.added > limit })
             else { continue }
             let before = family.samples.count
+            for (key, sample) in family.samples where now - sample.added > limit {
+                bytes -= ExpositionTable.size(key, sample)
+            }
             family.samples = family.samples.filter { now - $0.value.added <= limit }
             expiredSamples = expiredSamples.addingSaturated(UInt64(before - family.samples.count))
             count -= before - family.samples.count

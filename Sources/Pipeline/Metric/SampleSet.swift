@@ -19,6 +19,11 @@ public struct SampleSet: Sendable {
     public private(set) var cells: [UInt64] = []
     public private(set) var strings: [String] = []
 
+    /// Gives all rows one time.
+    public mutating func setTimes(to time: Timestamp) {
+        rows = rows.map { Row(series: $0.series, schema: $0.schema, time: time, firstCell: $0.firstCell) }
+    }
+
     public init() {}
 
     public var isEmpty: Bool { rows.isEmpty }

@@ -20,6 +20,8 @@ extension StatusReport {
             "tree": tree.json,
             "inputs": .array(inputs.map(\.json)),
             "batcher": batcher.json,
+            "processors": .array(processors.map(\.json)),
+            "aggregators": .array(aggregators.map(\.json)),
             "streams": .array(streams.map(\.json)),
             "outputs": .array(outputs.map(\.json)),
             "tunnels": .array(tunnels.map(\.json)),

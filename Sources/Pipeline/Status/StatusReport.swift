@@ -15,6 +15,9 @@ public struct StatusReport: Sendable, Hashable {
     public var tree = ChildStatus(id: "root", kind: .supervisor, state: .stopped, age: .zero)
     public var inputs: [Input] = []
     public var batcher = Batcher()
+    /// In the order in which they run; empty without any.
+    public var processors: [StageCounters] = []
+    public var aggregators: [StageCounters] = []
     public var streams: [SpillStatus] = []
     public var outputs: [Output] = []
     public var tunnels: [TunnelStatus] = []

@@ -5,6 +5,8 @@ public enum StatusText {
         var lines = head(report)
         lines += section("supervision", tree(report.tree))
         lines += section("inputs", inputs(report.inputs))
+        lines += section("processors", stages("processor", report.processors))
+        lines += section("aggregators", stages("aggregator", report.aggregators))
         lines += section("batches", batcher(report.batcher))
         lines += section("spill", report.streams.flatMap(stream))
         lines += section("outputs", report.outputs.flatMap(output))

@@ -61,10 +61,11 @@ struct BatcherTests {
 
     /// Runs a batcher around `body`, then stops it and waits for its end.
     private func running(
-        _ plans: [StreamPlan], channel: SampleChannel, clock: ManualClock, taps: Taps = Taps(),
+        _ plans: [StreamPlan], channel: SampleChannel, clock: ManualClock, taps: Taps = Taps(), chain: ChainPlan? = nil,
         _ body: (Batcher) async -> Void
     ) async {
-        let batcher = Batcher(channel: channel, streams: plans, flush: flush(), taps: taps, clock: clock)
+        let batcher = Batcher(
+            channel: channel, streams: plans, chain: chain, flush: flush(), taps: taps, clock: clock)
         let isReady = Counter()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await batcher.run { isReady.increment() } }
@@ -212,6 +213,25 @@ struct BatcherTests {
         }
     }
 
+    @Test("each stream is sealed at its own interval")
+    func ownFlush() async {
+        let (often, seldom) = (RecordingSink(), RecordingSink())
+        let (channel, clock) = (SampleChannel(), ManualClock())
+        var slow = plan(seldom, name: "own")
+        slow.flush = flush(30)
+        await running([plan(often), slow], channel: channel, clock: clock) { batcher in
+            for turn in 1...3 {
+                channel.send(.samples(input: "in", set(1, from: turn)))
+                await eventually("the point arrives") { await batcher.status().receivedPoints == UInt64(turn) }
+                await eventually("the flush sleeps") { clock.sleeperCount == 1 }
+                clock.advance(by: .seconds(turn == 1 ? 11 : 10))
+                await eventually("the one is sealed") { often.batches.count == turn }
+                if turn < 3 { #expect(seldom.batches.isEmpty) }
+            }
+            await eventually("the other is sealed once") { seldom.batches.map(\.pointCount) == [3] }
+        }
+    }
+
     @Test("what is sent while nobody listens, or evicted from a full channel, is counted")
     func countsDrops() async {
         let channel = SampleChannel()
@@ -224,6 +244,70 @@ struct BatcherTests {
         var received = 0
         for await _ in stream { received += 1 }
         #expect(received == SampleChannel.capacity)
+    }
+
+    private func chain(_ aggregators: [AggregatorConfig]) -> ChainPlan {
+        let transform = MetricTransform(MetricOptions(), globalTags: [], stage: .input)
+        let rename = RenameRule([RenameRule.Step(.measurement("m"), to: "n")])
+        return ChainPlan(
+            inputs: ["in": InputRules(transforms: [transform], precision: .zero)],
+            processors: [ProcessorConfig(id: "rename", plugin: "rename", rule: .rename(rename))],
+            aggregators: aggregators)
+    }
+
+    private func chainPlan(_ sink: any BatchSink) -> StreamPlan {
+        var plan = plan(sink)
+        plan.rules = [PointChain.source: InputRules(transforms: [], precision: .zero)]
+        return plan
+    }
+
+    @Test("windows end by the clock: points pass the processors, aggregates follow, a stop gives what is left")
+    func aggregates() async {
+        let (sink, channel, clock) = (RecordingSink(), SampleChannel(), ManualClock())
+        let windows = AggregatorConfig(
+            id: "minmax", plugin: "minmax", period: .seconds(10), dropsOriginal: true, rule: .minMax)
+        // The set's times are 0 and 1 ns, so the window must take what is old.
+        var patient = windows
+        patient.grace = .seconds(2_000_000_000)
+        await running([chainPlan(sink)], channel: channel, clock: clock, chain: chain([patient])) { batcher in
+            channel.send(.samples(input: "in", set(2)))
+            await eventually("the points are taken in") { await batcher.status().aggregators.first?.points == 2 }
+            await eventually("flush and window sleep") { clock.sleeperCount == 2 }
+            clock.advance(by: .milliseconds(10_100))
+            await eventually("the window ends") { await batcher.status().aggregators.first?.made == 1 }
+            await eventually("the next one sleeps") { clock.sleeperCount == 2 }
+            channel.send(.samples(input: "in", set(1, from: 7)))
+            await eventually("more is taken in") { await batcher.status().aggregators.first?.points == 3 }
+            let status = await batcher.status()
+            #expect(status.filteredPoints == 3)
+            #expect(status.processors.map(\.points) == [4])
+        }
+        let wall = Int64(1_800_000_010_000_000_000)
+        #expect(sink.lines.count == 2)
+        #expect(sink.lines.first == "n value_max=1,value_min=0 \(wall)")
+        #expect(sink.lines.last?.hasPrefix("n value_max=7,value_min=7 ") == true)
+    }
+
+    @Test("a reload begins and ends the chain without losing what it holds")
+    func reconfiguresChain() async {
+        let (before, between, after) = (RecordingSink(), RecordingSink(), RecordingSink())
+        let (channel, clock) = (SampleChannel(), ManualClock())
+        let final = AggregatorConfig(
+            id: "final", plugin: "final", grace: .seconds(2_000_000_000),
+            rule: .final(silence: nil, keepsNames: true))
+        await running([plan(before)], channel: channel, clock: clock) { batcher in
+            channel.send(.samples(input: "in", set(1)))
+            await eventually("the first arrives") { await batcher.status().receivedPoints == 1 }
+            await batcher.configure(streams: [chainPlan(between)], chain: chain([final]), flush: flush())
+            channel.send(.samples(input: "in", set(1, from: 5)))
+            await eventually("the second arrives") { await batcher.status().receivedPoints == 2 }
+            await batcher.configure(streams: [plan(after)], flush: flush())
+            channel.send(.samples(input: "in", set(1, from: 9)))
+            await eventually("the third arrives") { await batcher.status().receivedPoints == 3 }
+        }
+        #expect(before.lines == ["m value=0i 0"])
+        #expect(between.lines == ["n value=5i 5", "n value=5i 5"])
+        #expect(after.lines == ["m value=9i 9"])
     }
 
     @Test("a tap gets the lines of its pattern; one that does not read loses lines and is told so")

@@ -55,6 +55,34 @@ struct CollectorRunnerTests {
         withExtendedLifetime(stream) {}
     }
 
+    @Test(
+        "the time source replaces times by the begin or the end of the gather, without rounding",
+        arguments: [
+            (InputSchedule.TimeSource.metric, Int64(10_000_000_000)), (.collectionStart, 10_300_000_000),
+            (.collectionEnd, 10_700_000_000),
+        ])
+    func timeSource(_ source: InputSchedule.TimeSource, _ expected: Int64) async throws {
+        let clock = ManualClock()
+        let begin = clock.wall
+        let channel = SampleChannel()
+        var stream = channel.open().makeAsyncIterator()
+        let runner = CollectorRunner(
+            input: "slow", collector: Slow(clock, [.milliseconds(400)]),
+            schedule: TickSchedule(
+                interval: .seconds(10), roundInterval: true, offset: .milliseconds(300), jitter: .zero),
+            precision: .seconds(1), timeSource: source, channel: channel, clock: clock, logger: Logger(label: "test"))
+        let task = Task.detached { try await runner.run() }
+        await eventually("the runner sleeps") { clock.sleeperCount > 0 }
+        clock.advance(by: .milliseconds(10_300))
+        guard case .samples(_, let samples) = await stream.next() else {
+            Issue.record("no samples")
+            return
+        }
+        #expect(samples.rows.map { ($0.time - begin).wholeNanoseconds } == [expected])
+        task.cancel()
+        _ = await task.result
+    }
+
     @Test("each tick is one gather with a rounded time, sent into the channel")
     func ticks() async throws {
         let clock = ManualClock()

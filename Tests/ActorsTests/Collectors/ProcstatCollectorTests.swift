@@ -51,7 +51,8 @@ struct ProcstatCollectorTests {
             (["systemd_unit": "nginx.service"], ["10"]),
             (["systemd_unit": "none.service"], []), (["pid_file": "/run/x.pid"], ["12"]),
             (["cgroup": "system.slice/nginx.*"], ["10", "11"]), (["cgroup": "/sys/fs/cgroup/none"], []),
-            (["exe": "a{1,2}very\\D+"], ["12"]), (["exe": "\\d"], []),
+            (["exe": "a{1,2}very\\D+"], ["12"]), (["exe": "\\d"], []), (["exe": "^[^]\\d]+$"], ["10", "11", "12"]),
+            (["exe": "^ngin[[x]$"], ["10", "11"]),
         ] as [([String: String], [String])])
     func rules(_ options: [String: String], _ pids: [String]) async throws {
         let host = host()

@@ -13,7 +13,8 @@ import Testing
         settings.showsProcess = false
         change(&settings)
         return ExpositionTransport(
-            settings: settings, loop: DeliveryEdge.clock, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            settings: settings, worker: DeliveryEdge.disk, loop: DeliveryEdge.clock,
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     private func send(_ transport: ExpositionTransport, _ text: String, age: Int = 0) async -> DeliveryOutcome {

@@ -60,6 +60,16 @@ struct DefaultConfigTests {
         ]
         for plugin in KnownPlugins.inputs { all["inputs.\(plugin.name)"] = plugin.options }
         for plugin in KnownPlugins.outputs { all["outputs.\(plugin.name)"] = plugin.options }
+        for (group, plugins, common) in [
+            ("processors", ProcessorSpecs.all, ProcessorSpecs.common),
+            ("aggregators", AggregatorSpecs.all, AggregatorSpecs.common),
+        ] {
+            all["\(group).NAME"] = common
+            for plugin in plugins {
+                all["\(group).\(plugin.name)"] = plugin.options
+                for table in plugin.subtables { all["\(group).\(plugin.name).\(table.name)"] = table.options }
+            }
+        }
         return all
     }
 
@@ -108,12 +118,14 @@ struct DefaultConfigTests {
             let isEntry =
                 parts.count == 3 && parts[1] == "="
                 && parts[0].allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }
-            let isInput = bare.hasPrefix("[[inputs.") && !bare.hasPrefix("[[inputs.NAME")
-            let isOutput = bare.hasPrefix("[[outputs.") && !bare.hasPrefix("[[outputs.NAME")
-            let isTunnel = bare.hasPrefix("[[tunnels") || bare.hasPrefix("[[forwards")
-            if isOutput || isInput || isTunnel || isEntry { lines.append(bare) }
+            let isPlugin =
+                ["[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs.", "[[tunnels", "[[forwards"]
+                .contains { bare.hasPrefix($0) } && !bare.contains(".NAME]]")
+            if isPlugin || isEntry { lines.append(bare) }
             // The options of every plugin may stand in any.
             if bare.hasPrefix("[[inputs.NAME") { lines.append("[[inputs.mem]]") }
+            if bare.hasPrefix("[[processors.NAME") { lines.append("[[processors.dedup]]") }
+            if bare.hasPrefix("[[aggregators.NAME") { lines.append("[[aggregators.minmax]]") }
             if bare.hasPrefix("[[outputs.NAME") { lines.append("[[outputs.file]]") }
         }
         let report = ConfigFile.load(

@@ -206,7 +206,7 @@ struct ConfigDecodingTests {
             [spill]
             max_bytes = "lots"
             min_free_percent = 99
-            [processors]
+            [secretstores]
             """
         let found = errors(text)
         func expect(_ fragment: String, line: Int, at place: SourceLocation = #_sourceLocation) {
@@ -242,7 +242,7 @@ struct ConfigDecodingTests {
             line: 28)
         expect("spill.max_bytes: expected a size", line: 30)
         expect("spill.min_free_percent: 99 is out of range; allowed: 0 to 90", line: 31)
-        expect("processors: this section is not available in this version", line: 32)
+        expect("secretstores: this section is not available in this version", line: 32)
         #expect(found.count == 27, "\(found.joined(separator: "\n"))")
         #expect(ConfigSample.report(text).config == nil)
     }
@@ -266,7 +266,7 @@ struct ConfigDecodingTests {
     func unknownPlugins() {
         let text =
             "[[inputs.diskio]]\n[[inputs.diskio]]\nx = 1\n[[inputs.cpu]]\n"
-            + "[[outputs.file]]\n[[outputs.kafka]]\n[[processors.rename]]\n"
+            + "[[outputs.file]]\n[[outputs.kafka]]\n[[processors.starlark]]\n"
         #expect(errors(text).count == 3)
         let report = ConfigSample.report(text, skipsUnknown: true)
         #expect(report.config?.inputs.map(\.id) == ["cpu"])

@@ -127,6 +127,23 @@ import Testing
         #expect(add("m,a=4 v=1 7\n", to: &table, at: 62) == 0)
     }
 
+    @Test("long labels are bounded together, and what goes makes room")
+    func bytesLimit() {
+        for version in [ExpositionName.Version.first, .second] {
+            var table = table {
+                $0.version = version
+                $0.bytesLimit = 1_000
+            }
+            let long = String(repeating: "x", count: 300)
+            #expect(add("m,a=\(long) v=1,w=1 5\n", to: &table) == 1)
+            #expect(table.count == 1)
+            #expect(add("m,a=\(long) v=2 6\n", to: &table, at: 30) == 0)
+            #expect(add("m s=\"\(long)\(long)\(long)\",v=1 6\n", to: &table, at: 30) == 1)
+            #expect(page(&table, at: 91).isEmpty)
+            #expect(add("m,b=\(long) v=1 7\n", to: &table, at: 92) == 0)
+        }
+    }
+
     @Test("types come from the globs that were configured")
     func types() throws {
         let counters = try PatternList(["*_total"])

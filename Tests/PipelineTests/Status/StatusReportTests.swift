@@ -25,6 +25,8 @@ private func sample() -> StatusReport {
     input.lastDuration = .microseconds(340)
     report.inputs = [input]
     report.batcher.dropped = ["filtered": 4]
+    report.processors = [StageCounters(id: "dedup")]
+    report.aggregators = [StageCounters(id: "minmax")]
     var stream = SpillStatus(name: "default", state: .memory)
     stream.lastError = "No space left on device"
     stream.verdicts = [.tornTail: 1]
