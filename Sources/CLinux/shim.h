@@ -30,6 +30,10 @@ extern int dup3(int oldfd, int newfd, int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern int fallocate(int fd, int mode, off_t offset, off_t len);
 
+extern int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+// A connection that does not block and that no program inherits.
+static inline int godwit_accept(int fd) { return accept4(fd, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+
 static inline int godwit_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
 
 // A descriptor that can be read once the process has ended; -1 on kernels before 5.3.

@@ -20,9 +20,31 @@ extension ConfigFile {
                 report.issues.append(ConfigIssue(.warning, origin, "\(key).insecure_skip_verify", text))
             }
         }
+        for tunnel in config.tunnels { examine(tunnel, &report) }
         report.issues.sort()
         if report.issues.hasErrors { report.config = nil }
         return report
+    }
+
+    /// Keys that would be refused, and places to listen that this machine does not have.
+    private static func examine(_ tunnel: TunnelConfig, _ report: inout ConfigReport) {
+        let origin = report.origins["tunnels.\(tunnel.id)"] ?? ConfigOrigin(file: "", line: 0)
+        func complain(_ key: String, _ message: String) {
+            report.issues.append(ConfigIssue(.error, origin, key, message))
+        }
+        for path in tunnel.spec.identityFiles {
+            if let complaint = TunnelFiles.complaint(aboutKey: path) { complain("tunnels.identity_file", complaint) }
+        }
+        for (name, path) in [
+            ("password_file", tunnel.spec.passwordFile), ("passphrase_file", tunnel.spec.passphraseFile),
+        ] {
+            if let complaint = complaint(aboutSecretFile: path) { complain("tunnels.\(name)", complaint) }
+        }
+        for forward in tunnel.forwards where forward.kind == .local {
+            if let complaint = TunnelFiles.complaint(aboutListeningAt: forward.bind) {
+                complain("forwards.bind", "\(forward.bind): \(complaint)")
+            }
+        }
     }
 
     /// nil for a file that will do, and for one that is not there or not for us to see: it may come later, and whoever

@@ -46,6 +46,7 @@ extension Daemon {
         let old = layout
         config = new
         layout = StreamLayout(new)
+        await changeTunnels(diff, tree)
         if diff.agentChanged { _ = wiring.log.configure(new.agent, reopen: false) }
         for id in diff.inputs.removed {
             await tree.collectors.remove(id)
@@ -142,6 +143,8 @@ extension Daemon {
             lines("input", diff.inputs) + lines("processor", diff.processors)
             + lines("aggregator", diff.aggregators) + lines("output", diff.outputs)
         if diff.processorsMoved { changes.append("processors in another order") }
+        changes += lines("tunnel", diff.tunnels)
+        changes += diff.forwardsChanged.map { "forwards of tunnel \($0) changed" }
         if diff.globalTagsChanged { changes.append("global tags changed") }
         if diff.agentChanged { changes.append("agent changed") }
         if diff.spillChanged { changes.append("spill changed") }

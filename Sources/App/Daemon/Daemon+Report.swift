@@ -31,6 +31,7 @@ extension Daemon {
         for output in config.outputs where output.skipsVerification {
             notes.append(Health.Reason(.degraded, "output \(output.id) does not verify the server's certificate"))
         }
+        await fillTunnels(&report, &notes)
         report.assessHealth(notes: notes)
         return report
     }

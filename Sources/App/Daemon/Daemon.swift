@@ -22,6 +22,7 @@ actor Daemon {
     var orphans: [String: SpillLog] = [:]
     var senders: [String: Sender] = [:]
     var runners: [String: CollectorRunner] = [:]
+    var fleet = TunnelFleet()
     var lastReload: ReloadVerdict?
     var isStopping = false
     /// Points dropped per output at moments of the last ten minutes, for health.
@@ -84,7 +85,7 @@ actor Daemon {
 
     /// The tree and what goes with it, until a stop is asked for or the tree gives up. Returns the exit status.
     private func runTree(stops: AsyncStream<Void>, reloads: AsyncStream<Void>, liveView: Bool) async -> Int32 {
-        let tree = makeTree()
+        let tree = makeTree(tunnels: await tunnelChildren())
         self.tree = tree
         wiring.ledger.connect { [weak self] in await self?.outputFigures() ?? [] }
         let (ready, settled) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -197,12 +198,12 @@ actor Daemon {
 
     // MARK: The tree
 
-    private func makeTree() -> Wiring.Tree {
+    private func makeTree(tunnels: [ChildSpec]) -> Wiring.Tree {
         var control: [ChildSpec] = []
         if config.status.isEnabled { control.append(statusChild()) }
         if notify.watchdogInterval != nil { control.append(watchdogChild()) }
         return wiring.tree(
-            control: control,
+            control: control, tunnels: tunnels,
             store: layout.streams.compactMap { stream in streams[stream.name].map(wiring.storeChild) }
                 + orphans.sorted { $0.key < $1.key }.map { wiring.storeChild($0.value) },
             egress: config.outputs.compactMap { output in

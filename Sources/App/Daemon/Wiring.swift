@@ -7,6 +7,7 @@ import Pipeline
 ///
 ///     root              one_for_one     3 in 600 s, then exit 70
 ///     ├─ control        one_for_one     status server, watchdog
+///     ├─ tunnels        one_for_one     an SSH session per [[tunnels]]; only where there are any
 ///     └─ pipeline       rest_for_one
 ///        ├─ store       one_for_one     a spill log per stream
 ///        ├─ egress      one_for_one     a sender (with its router and transports) per output
@@ -48,7 +49,8 @@ struct Wiring: Sendable {
     }
 
     func tree(
-        control: [ChildSpec], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher, collectors: [ChildSpec]
+        control: [ChildSpec], tunnels: [ChildSpec] = [], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher,
+        collectors: [ChildSpec]
     )
         -> Tree
     {
@@ -85,7 +87,7 @@ struct Wiring: Sendable {
         let control = supervisor("control", .oneForOne, RestartIntensity(count: 5, period: .seconds(60)), control)
         let root = supervisor(
             "root", .oneForOne, RestartIntensity(count: 3, period: .seconds(600)),
-            [child(control, stop: .seconds(2)), child(pipeline, stop: .seconds(15))])
+            [child(control, stop: .seconds(2))] + tunnels + [child(pipeline, stop: .seconds(15))])
         return Tree(root: root, control: control, store: store, egress: egress, collectors: collectors)
     }
 

@@ -12,10 +12,13 @@ public struct Config: Sendable, Hashable {
     public var aggregators: [AggregatorConfig] = []
     /// Plugins and sections of the files that this version does not have and was told to skip: `inputs.kafka_consumer`.
     public var skipped: [String] = []
+    /// Each after those that it goes through.
+    public var tunnels: [TunnelConfig]
 
     public init(
         globalTags: [Tag] = [], agent: AgentConfig = AgentConfig(), spill: SpillConfig = SpillConfig(),
-        status: StatusConfig = StatusConfig(), inputs: [InputConfig] = [], outputs: [OutputConfig] = []
+        status: StatusConfig = StatusConfig(), inputs: [InputConfig] = [], outputs: [OutputConfig] = [],
+        tunnels: [TunnelConfig] = []
     ) {
         self.globalTags = globalTags
         self.agent = agent
@@ -23,6 +26,7 @@ public struct Config: Sendable, Hashable {
         self.status = status
         self.inputs = inputs
         self.outputs = outputs
+        self.tunnels = tunnels
     }
 
     /// Whether points go through processors or aggregators.

@@ -75,11 +75,12 @@ struct ConfigDecodingRun {
     }
 
     static let sections = [
-        "global_tags", "agent", "spill", "status", "inputs", "outputs", "processors", "aggregators",
+        "global_tags", "agent", "spill", "status", "inputs", "outputs", "processors", "aggregators", "tunnels",
+        "forwards",
     ]
     /// Sections of Telegraf and of later versions.
     static let unavailableSections: Set<String> = [
-        "secretstores", "tunnels", "forwards", "metadata_relay", "pushprox", "api", "hub",
+        "secretstores", "metadata_relay", "pushprox", "api", "hub",
     ]
 
     mutating func decode(_ root: ConfigNode) -> Config {
@@ -94,6 +95,7 @@ struct ConfigDecodingRun {
         for instance in instances("outputs", root) { add(output: instance, agent, &config.outputs) }
         addProcessing(root, agent, &config)
         applyBufferLimits(root["spill"], &config.spill)
+        config.tunnels = tunnels(root)
         checkPresence(config, root)
         config.skipped = skipped
         return config
@@ -167,6 +169,8 @@ struct ConfigDecodingRun {
     /// A configuration that does nothing is a mistake; but after other errors nobody knows what is missing.
     private mutating func checkPresence(_ config: Config, _ root: ConfigNode) {
         guard !hadErrors, !issues.hasErrors else { return }
+        // A relay need not collect anything.
+        if !config.tunnels.isEmpty, config.inputs.isEmpty, config.outputs.isEmpty { return }
         let place = ConfigOrigin(file: root.origin.file, line: 0)
         if config.inputs.isEmpty {
             issues.append(

@@ -18,6 +18,10 @@ public struct ConfigDiff: Sendable, Hashable {
 
     public var inputs: Plugins
     public var outputs: Plugins
+    /// By the session's own options; a change of forwards alone is in `forwardsChanged`.
+    public var tunnels: Plugins
+    /// Tunnels whose session stays and whose forwards change.
+    public var forwardsChanged: [String]
     public var processors: Plugins
     public var aggregators: Plugins
     /// Whether the same processors stand in another order.
@@ -40,6 +44,8 @@ public struct ConfigDiff: Sendable, Hashable {
     public init(from old: Config, to new: Config) {
         inputs = ConfigDiff.compare(old.inputs, new.inputs, id: \.id)
         outputs = ConfigDiff.compare(old.outputs, new.outputs, id: \.id)
+        tunnels = ConfigDiff.compare(old.tunnels.map(\.spec), new.tunnels.map(\.spec), id: \.name)
+        forwardsChanged = ConfigDiff.changedForwards(old, new, staying: tunnels.unchanged)
         processors = ConfigDiff.compare(old.processors, new.processors, id: \.id)
         aggregators = ConfigDiff.compare(old.aggregators, new.aggregators, id: \.id)
         // The same ones in another order give other points.
@@ -63,12 +69,20 @@ public struct ConfigDiff: Sendable, Hashable {
 
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
-        inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && !processorsMoved
+        inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && tunnels.isEmpty && forwardsChanged.isEmpty
+            && !processorsMoved
             && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
     }
 
     /// Whether a part of the change waits for a restart.
     public var needsRestart: Bool { !restartKeys.isEmpty }
+
+    private static func changedForwards(_ old: Config, _ new: Config, staying: [String]) -> [String] {
+        staying.filter { name in
+            let before = old.tunnels.first { $0.id == name }?.forwards
+            return before != new.tunnels.first { $0.id == name }?.forwards
+        }
+    }
 
     private static func compare<Plugin: Equatable>(
         _ old: [Plugin], _ new: [Plugin], id: KeyPath<Plugin, String>

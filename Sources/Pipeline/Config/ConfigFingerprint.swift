@@ -11,6 +11,9 @@ extension Config {
             lines +=
                 ["[\(output.id)]", "\(output.flush)", "\(output.metric)", "\(output.routes)"] + output.options.lines
         }
+        for tunnel in tunnels {
+            lines += ["[[tunnels]]", tunnel.spec.line] + tunnel.forwards.map { "\($0)" }
+        }
         lines += processors.flatMap(\.lines) + aggregators.flatMap(\.lines)
         let digest = CRC32C.checksum(Array(lines.joined(separator: "\n").utf8), seed: 0)
         let digits = String(digest, radix: 16)

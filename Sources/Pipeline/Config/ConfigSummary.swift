@@ -2,7 +2,7 @@ extension Config {
     /// The configuration in one line per section, for people who want to see that it was understood. No secrets.
     public var summary: [String] {
         [agentSummary] + inputs.map(\.summary) + processors.map(\.summary) + aggregators.map(\.summary)
-            + outputs.map(\.summary) + [spillSummary, statusSummary]
+            + outputs.map(\.summary) + tunnels.map(\.summary) + [spillSummary, statusSummary]
     }
 
     private var agentSummary: String {
@@ -77,6 +77,15 @@ extension OutputConfig {
         }
         if metric.filter != .open { parts.append("filtered") }
         return line("outputs.\(id)", parts)
+    }
+}
+
+extension TunnelConfig {
+    fileprivate var summary: String {
+        var parts = ["\(spec.user) at \(spec.server)"]
+        if !spec.jump.isEmpty { parts.append("through \(spec.jump.joined(separator: ", "))") }
+        parts += forwards.map { "\($0.kind.rawValue) \($0.bind) to \($0.target)" }
+        return line("tunnels.\(spec.name)", parts)
     }
 }
 

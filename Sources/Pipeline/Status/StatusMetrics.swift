@@ -11,6 +11,7 @@ public enum StatusMetrics {
         batcher(report.batcher, &text)
         spill(report.streams, &text)
         outputs(report.outputs, &text)
+        tunnels(report.tunnels, &text)
         process(report.process, &text)
         return text.bytes
     }
@@ -186,7 +187,7 @@ public enum StatusMetrics {
 
 extension PrometheusText {
     /// A sample in seconds, or none for an age that is not known.
-    fileprivate mutating func age(_ labels: [(String, String)], _ age: Duration?) {
+    mutating func age(_ labels: [(String, String)], _ age: Duration?) {
         if let age { sample(labels, age.inSeconds) }
     }
 }

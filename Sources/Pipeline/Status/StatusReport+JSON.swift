@@ -24,6 +24,7 @@ extension StatusReport {
             "aggregators": .array(aggregators.map(\.json)),
             "streams": .array(streams.map(\.json)),
             "outputs": .array(outputs.map(\.json)),
+            "tunnels": .array(tunnels.map(\.json)),
             "process": process.json,
         ]
     }

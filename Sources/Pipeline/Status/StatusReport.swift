@@ -20,6 +20,7 @@ public struct StatusReport: Sendable, Hashable {
     public var aggregators: [StageCounters] = []
     public var streams: [SpillStatus] = []
     public var outputs: [Output] = []
+    public var tunnels: [TunnelStatus] = []
     public var process = Process()
     /// The latest values of a few metrics, for the live page.
     public var headlines: [Headline] = []

@@ -10,6 +10,7 @@ public enum StatusText {
         lines += section("batches", batcher(report.batcher))
         lines += section("spill", report.streams.flatMap(stream))
         lines += section("outputs", report.outputs.flatMap(output))
+        lines += section("tunnels", report.tunnels.flatMap(tunnel))
         lines += section("process", process(report.process))
         return lines.joined(separator: "\n") + "\n"
     }

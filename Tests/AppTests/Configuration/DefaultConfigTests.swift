@@ -55,7 +55,8 @@ struct DefaultConfigTests {
         var all = [
             "global_tags": [], "agent": SectionSpecs.agent, "spill": SectionSpecs.spill, "status": SectionSpecs.status,
             "inputs.NAME": SectionSpecs.commonInput, "outputs.NAME": SectionSpecs.commonOutput,
-            "outputs.influxdb.routes": OutputSpecs.route,
+            "outputs.influxdb.routes": OutputSpecs.route, "tunnels": TunnelSpecs.tunnel,
+            "forwards": TunnelSpecs.forward,
         ]
         for plugin in KnownPlugins.inputs { all["inputs.\(plugin.name)"] = plugin.options }
         for plugin in KnownPlugins.outputs { all["outputs.\(plugin.name)"] = plugin.options }
@@ -118,7 +119,7 @@ struct DefaultConfigTests {
                 parts.count == 3 && parts[1] == "="
                 && parts[0].allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }
             let isPlugin =
-                ["[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs."]
+                ["[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs.", "[[tunnels", "[[forwards"]
                 .contains { bare.hasPrefix($0) } && !bare.contains(".NAME]]")
             if isPlugin || isEntry { lines.append(bare) }
             // The options of every plugin may stand in any.

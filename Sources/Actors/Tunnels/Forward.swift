@@ -1,0 +1,200 @@
+import CSSH2
+import Glibc
+import Pipeline
+
+/// What a forward needs from its tunnel.
+struct ForwardSurroundings {
+    let tunnel: String
+    let loop: WorkLoop
+    let timing: TunnelTiming
+    let limits: TunnelLimits
+    /// Says that a state has changed, for the log.
+    let changed: (ForwardSpec, StateTracker) -> Void
+    /// The session on which a connection to a target is best opened; nil while there is none.
+    let link: (SocketPlace) -> SSHLink?
+    /// Ends what an earlier session of ours left at the server; the forward of this id gets `didTakeOver`.
+    let takeOver: (String) -> Void
+    /// Asks a name server; the forward of this id gets `didLookUp`.
+    let lookUp: (NetworkPlace, String) -> Void
+}
+
+/// One forward of a tunnel over all its sessions: set up anew with each, with its state, reason and counters.
+///
+/// Used on the tunnel's loop only. The two kinds differ in who listens; the connections are the same.
+class Forward {
+    let spec: ForwardSpec
+    let around: ForwardSurroundings
+    let counters = StreamCounters()
+    var tracker: StateTracker
+    var port: UInt16?
+    private(set) var streams: [ObjectIdentifier: SSHStream] = [:]
+    private var probeTimer: UInt64?
+
+    /// How often a forward is tried from end to end.
+    static let probeInterval = Duration.seconds(30)
+
+    init(_ spec: ForwardSpec, _ around: ForwardSurroundings) {
+        self.spec = spec
+        self.around = around
+        tracker = StateTracker(now: around.loop.now)
+    }
+
+    /// A new session stands.
+    func begin(_ link: SSHLink) { become(.connecting) }
+
+    /// The session is gone, with all its connections and listeners at the server.
+    func end(_ failure: TunnelFailure) {
+        stopProbing()
+        become(failure.reason == .stopped ? .pending : .down, failure.reason, failure.message)
+    }
+
+    /// The forward itself is taken away, while the session goes on.
+    func close(_ link: SSHLink?) {
+        end(TunnelFailure(.stopped, ""))
+        for stream in streams.values { stream.breakOff() }
+    }
+
+    /// Tries it from end to end.
+    func probe(_ link: SSHLink) {}
+
+    // MARK: For both kinds
+
+    func become(_ state: TunnelState, _ reason: TunnelReason? = nil, _ message: String = "") {
+        if tracker.become(state, reason, message, now: around.loop.now) { around.changed(spec, tracker) }
+    }
+
+    func noteSuccess() {
+        if tracker.succeeded(now: around.loop.now) { around.changed(spec, tracker) }
+    }
+
+    func noteFailure(_ failure: TunnelFailure) {
+        counters.failures = counters.failures.addingSaturated(1)
+        if tracker.failed(failure.reason, failure.message, now: around.loop.now) { around.changed(spec, tracker) }
+    }
+
+    var hasRoom: Bool { streams.count < around.limits.connections }
+
+    /// Joins a channel and a local socket.
+    func join(_ channel: SSHChannel, _ descriptor: Int32) {
+        SocketOptions.prepareConnection(descriptor)
+        let stream = SSHStream(channel: channel, descriptor: descriptor, counters: counters)
+        let id = ObjectIdentifier(stream)
+        streams[id] = stream
+        stream.didFinish = { [unowned self] in streams[id] = nil }
+        channel.link.add(stream)
+    }
+
+    func startProbing(_ link: SSHLink, soon: Bool) {
+        stopProbing()
+        probeTimer = around.loop.schedule(
+            at: around.loop.now + (soon ? .milliseconds(200) : Self.probeInterval)
+        ) { [unowned self] in
+            probeTimer = nil
+            guard link.isAlive else { return }
+            probe(link)
+            startProbing(link, soon: false)
+        }
+    }
+
+    private func stopProbing() {
+        if let probeTimer { around.loop.cancelTimer(probeTimer) }
+        probeTimer = nil
+    }
+
+    var status: ForwardStatus {
+        let now = around.loop.now
+        var status = ForwardStatus(
+            id: spec.id, tunnel: around.tunnel, kind: spec.kind, bind: "\(spec.bind)", target: "\(spec.target)")
+        status.state = tracker.state
+        status.reason = tracker.reason
+        status.message = tracker.message
+        status.since = now - tracker.since
+        status.lastOK = tracker.lastOK.map { now - $0 }
+        status.restarts = tracker.restarts
+        status.port = port
+        status.openConnections = counters.open
+        status.connections = counters.connections
+        status.failures = counters.failures
+        status.sentBytes = counters.sent
+        status.receivedBytes = counters.received
+        return status
+    }
+}
+
+/// Listens here; the server connects to the target (`ssh -L`). Without a session nobody listens, so a client is refused
+/// at once and can take another way.
+final class LocalForward: Forward {
+    private var listener: LocalListener?
+    private var retry: UInt64?
+
+    override func begin(_ link: SSHLink) {
+        super.begin(link)
+        listen(link)
+    }
+
+    private func listen(_ link: SSHLink) {
+        let listener = LocalListener(spec.bind, loop: around.loop) { [unowned self] in accepted($0) }
+        do throws(TunnelFailure) {
+            try listener.open()
+        } catch {
+            become(.down, error.reason, error.message)
+            retry = link.after(.seconds(5)) { [unowned self] link in
+                retry = nil
+                listen(link)
+            }
+            return
+        }
+        self.listener = listener
+        port = listener.port
+        become(.up)
+        startProbing(link, soon: true)
+    }
+
+    private func accepted(_ descriptor: Int32) {
+        guard hasRoom, let link = around.link(spec.target) else {
+            Glibc.close(descriptor)
+            return noteFailure(TunnelFailure(.targetTimeout, "too many connections"))
+        }
+        let request = SSHOpener.Request.direct(to: spec.target, window: around.limits.windowBytes) {
+            [weak self] result in
+            guard let self else {
+                Glibc.close(descriptor)
+                if case .success(let channel) = result { channel.discard() }
+                return
+            }
+            switch result {
+            case .success(let channel):
+                noteSuccess()
+                join(channel, descriptor)
+            case .failure(let failure):
+                Glibc.close(descriptor)
+                noteFailure(failure)
+            }
+        }
+        link.opener.open(link, request, within: around.timing.targetDial)
+    }
+
+    override func probe(_ link: SSHLink) {
+        guard let link = around.link(spec.target) else { return }
+        let request = SSHOpener.Request.direct(to: spec.target, window: 1_024) { [weak self] result in
+            switch result {
+            case .success(let channel):
+                channel.discard()
+                self?.noteSuccess()
+            case .failure(let failure):
+                guard let self, failure.reason != .sessionLost, tracker.state == .up || tracker.state == .degraded
+                else { return }
+                become(.degraded, failure.reason, failure.message)
+            }
+        }
+        link.opener.open(link, request, within: around.timing.targetDial)
+    }
+
+    override func end(_ failure: TunnelFailure) {
+        listener?.close()
+        listener = nil
+        if let retry { around.loop.cancelTimer(retry) }
+        retry = nil
+        super.end(failure)
+    }
+}

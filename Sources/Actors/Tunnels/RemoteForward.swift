@@ -1,0 +1,251 @@
+import CSSH2
+import Glibc
+import Pipeline
+
+/// The server listens; we connect to the target from here (`ssh -R`).
+///
+/// The protocol's refusal has no reason, so a refused port is examined: whether another port is granted, whether another
+/// address is, and whether somebody answers there. A port that an earlier session of ours still holds is taken over.
+final class RemoteForward: Forward {
+    private var acceptor: SSHAcceptor?
+    private var retry: UInt64?
+    private var dials: [ObjectIdentifier: Dialer] = [:]
+    private var addresses: (list: [KernelAddress], at: Instant)?
+    /// Who waits for a name server.
+    private var waiting: [([KernelAddress]) -> Void] = []
+    private var lookupTimer: UInt64?
+    private var requesting: SSHLink?
+    private var retryDelay = Duration.seconds(3)
+    /// Ends the probe under way with what became of the connection that it made.
+    private var probed: ((TunnelFailure?) -> Void)?
+
+    private var place: NetworkPlace {
+        if case .tcp(let place) = spec.bind { return place }
+        return NetworkPlace("localhost", 0)
+    }
+
+    override func begin(_ link: SSHLink) {
+        super.begin(link)
+        request(link)
+    }
+
+    private func request(_ link: SSHLink) {
+        requesting = link
+        link.requests.listen(link, at: place, within: around.timing.forwardRequest) { [weak self] result in
+            guard let self else {
+                if case .success(let granted) = result { link.requests.cancel(link, granted.listener) }
+                return
+            }
+            switch result {
+            case .success(let granted): serve(link, granted.listener, granted.port)
+            case .failure(let failure):
+                if link.isAlive, failure.reason == .forwardDenied { examine(link) }
+            }
+        }
+    }
+
+    private func serve(_ link: SSHLink, _ listener: OpaquePointer, _ port: UInt16) {
+        self.port = port
+        let acceptor = SSHAcceptor(listener: listener) { [unowned self] in accepted($0, link) }
+        self.acceptor = acceptor
+        link.add(acceptor)
+        become(.up)
+        startProbing(link, soon: true)
+    }
+
+    // MARK: A refusal
+
+    /// Another port at the same address, then an address that every server has.
+    private func examine(_ link: SSHLink) {
+        guard place.port != 0 else { return examineAddress(link) }
+        test(link, NetworkPlace(place.host, 0)) { [unowned self] isGranted in
+            guard isGranted else { return examineAddress(link) }
+            refused(
+                link, TunnelFailure(.portInUse, "port \(place.port) at the server is taken, or not permitted to us"),
+                after: .seconds(3))
+        }
+    }
+
+    private func examineAddress(_ link: SSHLink) {
+        test(link, NetworkPlace("localhost", 0)) { [unowned self] isGranted in
+            let failure =
+                isGranted && !place.isLoopback
+                ? TunnelFailure(.addressUnavailable, "the server has no address \(place.host), or does not permit it")
+                : TunnelFailure(.forwardDenied, "the server does not permit remote forwards")
+            refused(link, failure, after: .seconds(30))
+        }
+    }
+
+    private func test(_ link: SSHLink, _ place: NetworkPlace, _ body: @escaping (Bool) -> Void) {
+        link.requests.listen(link, at: place, within: around.timing.forwardRequest) { [weak self] result in
+            if case .success(let granted) = result { link.requests.cancel(link, granted.listener) }
+            guard self != nil, link.isAlive else { return }
+            body((try? result.get()) != nil)
+        }
+    }
+
+    private func refused(_ link: SSHLink, _ failure: TunnelFailure, after delay: Duration) {
+        become(.down, failure.reason, failure.message)
+        guard failure.reason == .portInUse else { return again(link, after: delay) }
+        retryDelay = delay
+        around.takeOver(spec.id)
+    }
+
+    /// Whether an earlier session's process was ended, so that the port is free now.
+    func didTakeOver(_ didSomething: Bool) {
+        guard let link = requesting, link.isAlive, acceptor == nil else { return }
+        again(link, after: didSomething ? .milliseconds(300) : retryDelay)
+    }
+
+    private func again(_ link: SSHLink, after delay: Duration) {
+        if let retry { around.loop.cancelTimer(retry) }
+        retry = link.after(delay) { [unowned self] link in
+            retry = nil
+            request(link)
+        }
+    }
+
+    // MARK: Connections
+
+    private func accepted(_ channel: OpaquePointer, _ link: SSHLink) {
+        guard hasRoom, dials.count < around.limits.connections else {
+            link.add(SSHDiscard(channel))
+            return noteFailure(TunnelFailure(.targetTimeout, "too many connections"))
+        }
+        withAddresses { [weak self] addresses in
+            guard link.isAlive else { return }
+            guard let self else { return link.add(SSHDiscard(channel)) }
+            dial(addresses, channel, link)
+        }
+    }
+
+    private func dial(_ addresses: [KernelAddress], _ channel: OpaquePointer, _ link: SSHLink) {
+        var id: ObjectIdentifier?
+        let dialer = Dialer(
+            addresses, what: "\(spec.target)", deadline: around.loop.now + around.timing.targetDial,
+            refused: .targetRefused, timedOut: .targetTimeout, loop: around.loop
+        ) { [weak self] result in
+            if let id { self?.dials[id] = nil }
+            guard let self, link.isAlive else {
+                if case .success(let descriptor) = result { Glibc.close(descriptor) }
+                return
+            }
+            switch result {
+            case .success(let descriptor):
+                noteSuccess()
+                join(SSHChannel(handle: channel, link: link), descriptor)
+                settleProbe(nil)
+            case .failure(let failure):
+                link.add(SSHDiscard(channel))
+                noteFailure(failure)
+                settleProbe(failure)
+            }
+        }
+        id = ObjectIdentifier(dialer)
+        if let id { dials[id] = dialer }
+        dialer.start()
+    }
+
+    /// The target's addresses: at once when they are numbers or known, else from a name server, at most every minute.
+    private func withAddresses(_ body: @escaping ([KernelAddress]) -> Void) {
+        switch spec.target {
+        case .unix(let path): return body(KernelAddress.unix(path).map { [$0] } ?? [])
+        case .tcp(let target):
+            let numeric = KernelAddress.resolve(target, isNumeric: true)
+            if !numeric.isEmpty { return body(numeric) }
+            if let addresses, around.loop.now - addresses.at < .seconds(60) { return body(addresses.list) }
+            waiting.append(body)
+            guard waiting.count == 1 else { return }
+            around.lookUp(target, spec.id)
+            lookupTimer = around.loop.schedule(at: around.loop.now + .seconds(2)) { [unowned self] in
+                lookupTimer = nil
+                didLookUp([])
+            }
+        }
+    }
+
+    /// What a name server said. An address that was right is better than none.
+    func didLookUp(_ found: [KernelAddress]) {
+        if let lookupTimer { around.loop.cancelTimer(lookupTimer) }
+        lookupTimer = nil
+        if !found.isEmpty { addresses = (found, around.loop.now) }
+        let bodies = waiting
+        waiting = []
+        for body in bodies { body(addresses?.list ?? []) }
+    }
+
+    // MARK: Probes
+
+    /// From the server to where it should listen, and on to the target: proves the address, the session and the target.
+    override func probe(_ link: SSHLink) {
+        guard let port else { return }
+        let isWildcard = ["0.0.0.0", "::", "*", ""].contains(place.host)
+        dialBack(link, NetworkPlace(isWildcard ? "127.0.0.1" : place.host, port)) { [weak self] failure in
+            guard let self, tracker.state == .up || tracker.state == .degraded else { return }
+            switch failure?.reason {
+            case nil: noteSuccess()
+            // It is not allowed to look: nothing is known.
+            case .forwardDenied?, .sessionLost?, .stopped?: break
+            case .targetRefused? where !isWildcard && !place.isLoopback && failure?.message == Self.notThere:
+                dialBack(link, NetworkPlace("127.0.0.1", port)) { [weak self] failure in
+                    let reason: TunnelReason = failure?.message == Self.notThere ? .probeFailed : .boundLoopback
+                    let text = "the server listens at 127.0.0.1 only; it needs GatewayPorts clientspecified"
+                    self?.become(.degraded, reason, reason == .boundLoopback ? text : "nobody listens at the server")
+                }
+            case let reason?:
+                become(.degraded, failure?.message == Self.notThere ? .probeFailed : reason, failure?.message ?? "")
+            }
+        }
+    }
+
+    private static let notThere = "nobody listens at the server"
+
+    /// Connects to `place` from the server. What comes back here tells whether the target answers.
+    private func dialBack(_ link: SSHLink, _ place: NetworkPlace, _ body: @escaping (TunnelFailure?) -> Void) {
+        guard let side = around.link(.tcp(place)) else { return }
+        settleProbe(TunnelFailure(.stopped, ""))
+        let request = SSHOpener.Request.direct(to: .tcp(place), window: 1_024) { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .failure(let failure):
+                settleProbe(
+                    failure.reason == .targetRefused ? TunnelFailure(.targetRefused, Self.notThere) : failure)
+            case .success(let channel):
+                // Our own end of it comes in as a connection of this forward, whose dial settles the probe.
+                link.after(around.timing.targetDial + .seconds(1)) { [weak self] _ in
+                    self?.settleProbe(
+                        TunnelFailure(.probeFailed, "a connection to the server's port does not come here"))
+                }
+                channel.discard()
+            }
+        }
+        probed = body
+        side.opener.open(side, request, within: around.timing.targetDial)
+    }
+
+    private func settleProbe(_ failure: TunnelFailure?) {
+        let body = probed
+        probed = nil
+        body?(failure)
+    }
+
+    // MARK: The end
+
+    override func end(_ failure: TunnelFailure) {
+        if let retry { around.loop.cancelTimer(retry) }
+        retry = nil
+        acceptor = nil
+        for dial in Array(dials.values) { dial.cancel(failure) }
+        probed = nil
+        requesting = nil
+        super.end(failure)
+    }
+
+    override func close(_ link: SSHLink?) {
+        let acceptor = acceptor
+        super.close(link)
+        guard let acceptor, let link, link.isAlive else { return }
+        acceptor.stop()
+        link.requests.cancel(link, acceptor.listener)
+    }
+}

@@ -1,0 +1,98 @@
+import Glibc
+import Pipeline
+
+/// The forwards of a tunnel, and what they share: memory, further sessions, ports that an earlier session holds.
+extension Tunnel {
+    /// Puts `specs` in the place of the forwards so far. What did not change goes on untouched.
+    public func configure(forwards specs: [ForwardSpec]) {
+        for forward in forwards where !specs.contains(forward.spec) { forward.close(link) }
+        forwards = specs.map { spec in
+            if let same = forwards.first(where: { $0.spec == spec }) { return same }
+            let forward = spec.kind == .local ? LocalForward(spec, surroundings) : RemoteForward(spec, surroundings)
+            if isReady, let link { forward.begin(link) }
+            return forward
+        }
+        if isReady, let link, spec.takesOverPorts, holders.isEmpty, specs.contains(where: { $0.kind == .remote }) {
+            learnHolder(link)
+        }
+    }
+
+    private var surroundings: ForwardSurroundings {
+        ForwardSurroundings(
+            tunnel: spec.name, loop: loop, timing: spec.timing, limits: spec.limits,
+            changed: { [unowned self] spec, tracker in report(spec, tracker) },
+            link: { [unowned self] target in openLink(for: target) },
+            takeOver: { [unowned self] id in takeOver(for: id) },
+            lookUp: { [unowned self] place, id in lookUp(place, for: id) })
+    }
+
+    private func report(_ forward: ForwardSpec, _ tracker: StateTracker) {
+        guard tracker.state != .connecting, tracker.reason != .stopped else { return }
+        // A session that is down says so itself, once.
+        if tracker.state == .down, !isReady { return }
+        log.log(
+            level: tracker.state == .up ? .notice : .warning, "forward \(tracker.state.rawValue)",
+            metadata: [
+                "tunnel": "\(spec.name)", "forward": "\(forward.id)", "bind": "\(forward.bind)",
+                "target": "\(forward.target)", "reason": "\(tracker.reason?.rawValue ?? "")",
+                "error": "\(tracker.message)",
+            ])
+    }
+
+    // MARK: Sessions
+
+    /// The session on which a connection to `target` is best opened: where one to it is already slow, behind that one;
+    /// else where none is.
+    func openLink(for target: SocketPlace) -> SSHLink? {
+        guard isReady, let link else { return nil }
+        let links = [link] + sideLinks
+        let now = loop.now
+        var free: SSHLink?
+        for candidate in links {
+            let slow = candidate.opener.slowTarget(now)
+            if slow == target { return candidate }
+            if slow == nil, free == nil { free = candidate }
+        }
+        return free ?? link
+    }
+
+    // MARK: Memory
+
+    /// Every second, and ten times as often while too much waits: the bounds that libssh2 does not keep by itself, and
+    /// connections that nobody ends.
+    func watchMemory(_ link: SSHLink) {
+        link.after(link.isPressed ? .milliseconds(100) : .seconds(1)) { [self] _ in
+            checkMemory()
+            if let link = self.link { watchMemory(link) }
+        }
+    }
+
+    /// Too much waits in memory: a connection that does not move is closed; while all move, the server is read no
+    /// further until they have caught up.
+    private func checkMemory() {
+        let streams = forwards.flatMap { $0.streams.values }
+        for stream in streams where stream.isHalfClosed {
+            if loop.now - stream.lastProgress > spec.timing.halfClosedLimit { stream.breakOff() }
+        }
+        let queued = streams.map { ($0, $0.queuedBytes) }
+        let total = queued.reduce(0) { $0.addingSaturated($1.1) }
+        let limit = spec.limits.queuedBytes
+        let stuck = queued.filter { loop.now - $0.0.lastProgress > .seconds(2) }
+        if total > limit, let worst = stuck.max(by: { $0.1 < $1.1 })?.0 {
+            log.warning(
+                "connection closed: its slow side leaves too much waiting",
+                metadata: ["tunnel": "\(spec.name)", "queued_bytes": "\(total)"])
+            worst.breakOff()
+        }
+        let isPressed = total > limit || link?.isPressed ?? false && total > limit / 2
+        for each in sideLinks + (link.map { [$0] } ?? []) { each.isPressed = isPressed }
+        for side in sideLinks {
+            if side.isIdle {
+                side.idleSeconds += 1
+                if side.idleSeconds > 60 { side.end(TunnelFailure(.stopped, "")) }
+            } else {
+                side.idleSeconds = 0
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+import Pipeline
+
+/// What tunnels read from files, agents and servers: known hosts, key containers, agents' answers, process numbers. Any
+/// bytes; half of the inputs get the frame that makes a key container, so that its inside is reached.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzSSHFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    var input = FuzzInput(start, count)
+    let choice = input.byte()
+    let bytes = input.all
+    let digests = SSHDigests(sha256: { _ in [] }, hmacSHA1: { key, _ in key })
+    if let hosts = try? KnownHosts(bytes) {
+        let server = NetworkPlace("proxy.example", choice & 1 == 0 ? 22 : 2_222)
+        _ = hosts.types(for: server, digests)
+        _ = hosts.verdict(for: server, key: bytes, digests)
+    }
+    if let line = KnownHosts.line(for: NetworkPlace("h", 22), key: bytes), let hosts = try? KnownHosts(Array(line.utf8))
+    {
+        precondition(
+            hosts.verdict(for: NetworkPlace("h", 22), key: bytes, digests) == .known, "a kept line is not found")
+    }
+    let framed =
+        Array("-----BEGIN OPENSSH PRIVATE KEY-----\n".utf8)
+        + Base64.encoded(Array("openssh-key-v1\0".utf8) + bytes) + Array("\n-----END OPENSSH PRIVATE KEY-----\n".utf8)
+    for file in [bytes, framed] {
+        if let container = try? SSHKeyContainer(file) {
+            _ = try? SSHPrivateKey(section: container.privateSection, wasEncrypted: container.isEncrypted)
+        }
+    }
+    _ = try? SSHPrivateKey(section: bytes, wasEncrypted: choice & 2 == 0)
+    if let body = SSHAgentReply.body(bytes) { _ = SSHAgentReply.keys(body) }
+    _ = SSHAgentReply.keys(bytes)
+    _ = SSHAgentReply.signature(bytes)
+    _ = RemoteHolder(bytes)
+    let text = String(decoding: bytes, as: UTF8.self)
+    if let place = SocketPlace(parsing: text, allowsAnyPort: choice & 4 == 0) {
+        precondition(SocketPlace(parsing: "\(place)", allowsAnyPort: true) == place, "a place does not read back")
+    }
+    return 0
+}
