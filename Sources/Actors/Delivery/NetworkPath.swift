@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The steps before a connection stands, one by one, for a person who wants to know which of them fails. libcurl takes

@@ -69,7 +69,8 @@ public struct ConfigDiff: Sendable, Hashable {
 
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
-        inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && tunnels.isEmpty && forwardsChanged.isEmpty
+        inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && tunnels.isEmpty
+            && forwardsChanged.isEmpty
             && !processorsMoved
             && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
     }

@@ -40,7 +40,8 @@ struct ProgramRunnerTests {
         var end = timespec()
         clock_gettime(CLOCK_MONOTONIC, &end)
         #expect(results == [.failed("sh: did not end within 0.3 s, killed"), .output(Array("fine\n".utf8))])
-        #expect(end.tv_sec - begin.tv_sec < 20)
+        // Before the programs would have ended by themselves.
+        #expect(end.tv_sec - begin.tv_sec < 55)
     }
 
     @Test("what writes without end is stopped")

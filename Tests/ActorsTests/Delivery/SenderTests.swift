@@ -329,8 +329,7 @@ final class ScriptedTransport: Transport {
             transport.setSecrets(.new)
             while await source.resolutions.isEmpty, clock.now - refused < .seconds(59) {
                 clock.advance(by: .milliseconds(100))
-                await Task.yield()
-                usleep(200)
+                try? await Task.sleep(for: .milliseconds(1))
             }
             #expect(await source.resolutions.count == 1)
             #expect(clock.now - refused < .seconds(10))

@@ -119,7 +119,10 @@ struct DefaultConfigTests {
                 parts.count == 3 && parts[1] == "="
                 && parts[0].allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }
             let isPlugin =
-                ["[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs.", "[[tunnels", "[[forwards"]
+                [
+                    "[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs.", "[[tunnels",
+                    "[[forwards",
+                ]
                 .contains { bare.hasPrefix($0) } && !bare.contains(".NAME]]")
             if isPlugin || isEntry { lines.append(bare) }
             // The options of every plugin may stand in any.
