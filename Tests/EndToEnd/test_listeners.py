@@ -56,7 +56,8 @@ class InfluxDBListener(EndToEnd):
 
     def arrived(self, lines, measurement="app"):
         wanted = sorted(line.encode() for line in lines)
-        wait_until(lambda: body_of(self.backend, measurement) == wanted, 20,
+        # What a killed agent left is sent at a random moment within half a minute.
+        wait_until(lambda: body_of(self.backend, measurement) == wanted, 60,
                    "%s arrive, not %s" % (wanted, body_of(self.backend, measurement)))
 
     def test_good_lines_are_taken_and_bad_ones_named(self):
@@ -148,7 +149,8 @@ class InfluxDBListener(EndToEnd):
             self.assertTrue(wait_until(lambda: self.is_closed(garbage), 20, "garbage is closed"))
         many = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(8)]
         time.sleep(0.2)
-        self.assertEqual(self.write("app v=2 2")[0], 503)
+        # The refusal may come before all is sent, which this client takes for a broken pipe.
+        wait_until(lambda: self.write("app v=2 2")[0] == 503, 20, "a refusal")
         for each in many:
             each.close()
         wait_until(lambda: self.write("app v=3 3")[0] == 204, 20, "room again")

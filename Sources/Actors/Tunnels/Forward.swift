@@ -80,7 +80,8 @@ class Forward {
         let stream = SSHStream(channel: channel, descriptor: descriptor, counters: counters)
         let id = ObjectIdentifier(stream)
         streams[id] = stream
-        stream.didFinish = { [unowned self] in streams[id] = nil }
+        // A stream that is broken off outlives the forward until its channel is closed.
+        stream.didFinish = { [weak self] in self?.streams[id] = nil }
         channel.link.add(stream)
     }
 
@@ -88,7 +89,8 @@ class Forward {
         stopProbing()
         probeTimer = around.loop.schedule(
             at: around.loop.now + (soon ? .milliseconds(200) : Self.probeInterval)
-        ) { [unowned self] in
+        ) { [weak self] in
+            guard let self else { return }
             probeTimer = nil
             guard link.isAlive else { return }
             probe(link)
@@ -133,12 +135,13 @@ final class LocalForward: Forward {
     }
 
     private func listen(_ link: SSHLink) {
-        let listener = LocalListener(spec.bind, loop: around.loop) { [unowned self] in accepted($0) }
+        let listener = LocalListener(spec.bind, loop: around.loop) { [weak self] in self?.accepted($0) }
         do throws(TunnelFailure) {
             try listener.open()
         } catch {
             become(.down, error.reason, error.message)
-            retry = link.after(.seconds(5)) { [unowned self] link in
+            retry = link.after(.seconds(5)) { [weak self] link in
+                guard let self else { return }
                 retry = nil
                 listen(link)
             }

@@ -46,7 +46,10 @@ final class RemoteForward: Forward {
 
     private func serve(_ link: SSHLink, _ listener: OpaquePointer, _ port: UInt16) {
         self.port = port
-        let acceptor = SSHAcceptor(listener: listener) { [unowned self] in accepted($0, link) }
+        let acceptor = SSHAcceptor(listener: listener) { [weak self] channel in
+            guard let self else { return link.add(SSHDiscard(channel)) }
+            accepted(channel, link)
+        }
         self.acceptor = acceptor
         link.add(acceptor)
         become(.up)
@@ -58,7 +61,8 @@ final class RemoteForward: Forward {
     /// Another port at the same address, then an address that every server has.
     private func examine(_ link: SSHLink) {
         guard place.port != 0 else { return examineAddress(link) }
-        test(link, NetworkPlace(place.host, 0)) { [unowned self] isGranted in
+        test(link, NetworkPlace(place.host, 0)) { [weak self] isGranted in
+            guard let self else { return }
             guard isGranted else { return examineAddress(link) }
             refused(
                 link, TunnelFailure(.portInUse, "port \(place.port) at the server is taken, or not permitted to us"),
@@ -67,7 +71,8 @@ final class RemoteForward: Forward {
     }
 
     private func examineAddress(_ link: SSHLink) {
-        test(link, NetworkPlace("localhost", 0)) { [unowned self] isGranted in
+        test(link, NetworkPlace("localhost", 0)) { [weak self] isGranted in
+            guard let self else { return }
             let failure =
                 isGranted && !place.isLoopback
                 ? TunnelFailure(.addressUnavailable, "the server has no address \(place.host), or does not permit it")
@@ -99,7 +104,8 @@ final class RemoteForward: Forward {
 
     private func again(_ link: SSHLink, after delay: Duration) {
         if let retry { around.loop.cancelTimer(retry) }
-        retry = link.after(delay) { [unowned self] link in
+        retry = link.after(delay) { [weak self] link in
+            guard let self else { return }
             retry = nil
             request(link)
         }
@@ -157,7 +163,8 @@ final class RemoteForward: Forward {
             waiting.append(body)
             guard waiting.count == 1 else { return }
             around.lookUp(target, spec.id)
-            lookupTimer = around.loop.schedule(at: around.loop.now + .seconds(2)) { [unowned self] in
+            lookupTimer = around.loop.schedule(at: around.loop.now + .seconds(2)) { [weak self] in
+                guard let self else { return }
                 lookupTimer = nil
                 didLookUp([])
             }

@@ -148,10 +148,12 @@ public struct KnownHosts: Sendable, Hashable {
         return authority.map { .authorityOnly(line: $0) } ?? .unknown
     }
 
-    /// The line for a new key.
+    /// The line for a new key; nil for a key without a type of visible ASCII, which could not be read back.
     public static func line(for server: NetworkPlace, key: [UInt8]) -> String? {
         var reader = SSHReader(key)
-        guard let type = reader.text(), !type.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else { return nil }
+        guard let type = reader.text(), !type.isEmpty, !type.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else {
+            return nil
+        }
         return "\(name(of: server)) \(type) \(String(decoding: Base64.encoded(key), as: UTF8.self))\n"
     }
 
