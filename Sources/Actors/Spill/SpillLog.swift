@@ -293,7 +293,7 @@ public actor SpillLog {
     /// parts.
     public func demote(reader: String) {
         let key = SpillFiles.sanitised(reader)
-        guard !settings.strictFIFO, readers[key]?.pending.demote(end: end) == true else { return }
+        guard !settings.isStrict(key), readers[key]?.pending.demote(end: end) == true else { return }
         readers[key]?.outstanding[.live] = nil
         if settings.mode == .onFailure { writePending() }
         trimTail()

@@ -150,6 +150,7 @@ struct Wiring: Sendable {
         var settings = config.spill.settings
         settings.bytesLimit = max(1, settings.bytesLimit / max(1, streams))
         settings.memoryBytes = max(1, settings.memoryBytes / max(1, streams))
+        settings.orderedReaders = Set(config.outputs.filter(\.keepsOrder).map { SpillFiles.sanitised($0.id) })
         return settings
     }
 

@@ -89,6 +89,9 @@ public struct OutputConfig: Sendable, Hashable {
         self.options = options
     }
 
+    /// Whether its destination refuses a sample that is older than the newest one of its series.
+    public var keepsOrder: Bool { options.isOn("in_order") }
+
     /// How the points of this output are encoded and cut into batches. Outputs with equal encodings can share a stream.
     public var encoding: OutputEncoding {
         OutputEncoding(

@@ -27,6 +27,8 @@ public struct SpillSettings: Sendable, Hashable {
     public var memoryBytes = 4 * 1024 * 1024
     /// Nothing overtakes the backlog.
     public var strictFIFO = false
+    /// Readers whose destination wants every series in order of time: for them nothing overtakes the backlog either.
+    public var orderedReaders: Set<String> = []
 
     // Not in the configuration file: tests make them short.
 
@@ -43,6 +45,9 @@ public struct SpillSettings: Sendable, Hashable {
     public var memoryBatches = 8
 
     public init() {}
+
+    /// Whether live data wait for the backlog of a reader.
+    public func isStrict(_ reader: String) -> Bool { strictFIFO || orderedReaders.contains(reader) }
 
     /// The size at which segments roll, small enough for a cap to be kept by dropping whole segments.
     public var effectiveSegmentBytes: Int { max(4096, min(segmentBytes, bytesLimit / 4)) }

@@ -1,0 +1,255 @@
+/// Turns points into the message of Prometheus remote write, 1.0 or 2.0.
+///
+///     encoder.add(samples)
+///     let request = encoder.finish()   // protobuf, before compression
+///
+/// Shape: a field becomes a sample of the series `measurement_field` with the point's tags as labels, as
+/// `prometheus_client` names it; texts are left out, flags are 0 and 1. Samples of a series stand together, oldest
+/// first; of two in one millisecond the later one stays. Labels are sorted by name, an empty value is no label.
+/// Bounds: what is remembered of names is forgotten beyond `cacheLimit` of them; of a message's own data nothing stays.
+/// Source: the Remote-Write specifications 1.0 and 2.0 of Prometheus.
+public struct RemoteWriteEncoder {
+    /// Version of the message.
+    public enum Version: String, Sendable, Hashable, CaseIterable {
+        case first = "1.0"
+        case second = "2.0"
+    }
+
+    struct Sample {
+        var milliseconds: Int64
+        var value: Double
+    }
+
+    /// One series of the destination.
+    private struct Target {
+        /// Names and values by turns, sorted by name, as indexes of `texts`.
+        let labels: [UInt32]
+        var samples: [Sample] = []
+    }
+
+    /// The columns of points of one series and schema: where each of them goes, nil for what is no sample.
+    private struct Known {
+        // Kept alive, so that their identities stay theirs.
+        let series: Series
+        let schema: Schema
+        let targets: [Int?]
+    }
+
+    private struct KnownKey: Hashable {
+        let series: ObjectIdentifier
+        let schema: ObjectIdentifier
+    }
+
+    private static let cacheLimit = 100_000
+
+    private let version: Version
+    private var known: [KnownKey: Known] = [:]
+    private var targets: [Target] = []
+    private var targetOfLabels: [[UInt32]: Int] = [:]
+    private var texts: [[UInt8]] = []
+    private var textIndex: [String: UInt32] = [:]
+    /// Targets with samples of this message, in the order of their first one.
+    private var used: [Int] = []
+
+    public init(version: Version) { self.version = version }
+
+    /// Adds every number of the points.
+    public mutating func add(_ set: SampleSet) {
+        if max(known.count, targets.count) > Self.cacheLimit, used.isEmpty { forget() }
+        for row in set.rows {
+            let known = known(row.series, row.schema)
+            let milliseconds = row.time.nanoseconds.flooredMilliseconds
+            for (column, target) in known.targets.enumerated() {
+                guard let target else { continue }
+                let value = row.schema.fields[column].kind.number(set.cells[row.firstCell + column])
+                add(Sample(milliseconds: milliseconds, value: value), to: target)
+            }
+        }
+    }
+
+    private mutating func add(_ sample: Sample, to index: Int) {
+        guard let last = targets[index].samples.last else {
+            used.append(index)
+            targets[index].samples.append(sample)
+            return
+        }
+        if sample.milliseconds > last.milliseconds {
+            targets[index].samples.append(sample)
+        } else {
+            insert(sample, to: index)
+        }
+    }
+
+    /// For points whose times do not ascend.
+    private mutating func insert(_ sample: Sample, to index: Int) {
+        let samples = targets[index].samples
+        var low = 0
+        var high = samples.count
+        while low < high {
+            let middle = (low + high) / 2
+            if samples[middle].milliseconds < sample.milliseconds { low = middle + 1 } else { high = middle }
+        }
+        if low < samples.count, samples[low].milliseconds == sample.milliseconds {
+            targets[index].samples[low] = sample
+        } else {
+            targets[index].samples.insert(sample, at: low)
+        }
+    }
+
+    /// One message.
+    public struct Request: Sendable, Hashable {
+        public var message: [UInt8]
+        public var samples: Int
+    }
+
+    /// The message of what was added since the last call.
+    public mutating func finish() -> Request {
+        var count = 0
+        for index in used { count += targets[index].samples.count }
+        let message = version == .first ? firstMessage() : secondMessage()
+        for index in used { targets[index].samples.removeAll(keepingCapacity: true) }
+        used.removeAll(keepingCapacity: true)
+        return Request(message: message, samples: count)
+    }
+
+    // MARK: 1.0
+
+    /// `WriteRequest`: field 1 a `TimeSeries` of labels (1) and samples (2).
+    private func firstMessage() -> [UInt8] {
+        var out = ByteWriter(capacity: 64 * 1_024)
+        for index in used {
+            let target = targets[index]
+            var size = 0
+            for pair in stride(from: 0, to: target.labels.count, by: 2) {
+                let label = labelSize(target, pair)
+                size += 1 + ByteWriter.size(varint: UInt64(label)) + label
+            }
+            for sample in target.samples { size += 2 + sample.size }
+            out.append(run: 1, count: size)
+            for pair in stride(from: 0, to: target.labels.count, by: 2) {
+                out.append(run: 1, count: labelSize(target, pair))
+                for (field, label) in [(UInt8(1), target.labels[pair]), (2, target.labels[pair + 1])] {
+                    let text = texts[Int(label)]
+                    out.append(run: field, count: text.count)
+                    out.append(text)
+                }
+            }
+            for sample in target.samples { sample.append(to: &out) }
+        }
+        return out.bytes
+    }
+
+    private func labelSize(_ target: Target, _ pair: Int) -> Int {
+        [target.labels[pair], target.labels[pair + 1]].reduce(0) { size, label in
+            let count = texts[Int(label)].count
+            return size + 1 + ByteWriter.size(varint: UInt64(count)) + count
+        }
+    }
+
+    // MARK: 2.0
+
+    /// `Request`: field 4 all texts, the empty one first; field 5 a `TimeSeries` of references to labels (1) and
+    /// samples (2).
+    private func secondMessage() -> [UInt8] {
+        var series = ByteWriter(capacity: 64 * 1_024)
+        var symbols = ByteWriter(capacity: 4_096)
+        symbols.append(run: 4, count: 0)
+        var references: [UInt32: UInt64] = [:]
+        for index in used {
+            let target = targets[index]
+            let labels = target.labels.map { label in
+                if let reference = references[label] { return reference }
+                let reference = UInt64(references.count + 1)
+                references[label] = reference
+                symbols.append(run: 4, count: texts[Int(label)].count)
+                symbols.append(texts[Int(label)])
+                return reference
+            }
+            let labelBytes = labels.reduce(0) { $0 + ByteWriter.size(varint: $1) }
+            var size = 1 + ByteWriter.size(varint: UInt64(labelBytes)) + labelBytes
+            for sample in target.samples { size += 2 + sample.size }
+            series.append(run: 5, count: size)
+            series.append(run: 1, count: labelBytes)
+            for label in labels { series.append(varint: label) }
+            for sample in target.samples { sample.append(to: &series) }
+        }
+        series.withBytes { symbols.append(contentsOf: $0) }
+        return symbols.bytes
+    }
+
+    // MARK: What does not change from point to point
+
+    private mutating func known(_ series: Series, _ schema: Schema) -> Known {
+        let key = KnownKey(series: ObjectIdentifier(series), schema: ObjectIdentifier(schema))
+        if let known = known[key] { return known }
+        let columns = schema.fields.map { field in
+            field.kind == .string ? nil : labels(series, field.key).map { target(of: $0) }
+        }
+        let made = Known(series: series, schema: schema, targets: columns)
+        known[key] = made
+        return made
+    }
+
+    /// Names and values by turns; nil when nothing of the name can be used.
+    private func labels(_ series: Series, _ field: String) -> [String]? {
+        guard let metric = ExpositionName.metric(series.measurement, field, .second) else { return nil }
+        var labels = ["__name__": metric]
+        for tag in series.tags where !tag.value.isEmpty {
+            if let name = ExpositionName.label(tag.key), labels[name] == nil { labels[name] = tag.value }
+        }
+        return labels.sorted { Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
+            .flatMap { [$0.key, $0.value] }
+    }
+
+    private mutating func target(of labels: [String]) -> Int {
+        let key = labels.map { reference(to: $0) }
+        if let index = targetOfLabels[key] { return index }
+        targets.append(Target(labels: key))
+        targetOfLabels[key] = targets.count - 1
+        return targets.count - 1
+    }
+
+    private mutating func reference(to text: String) -> UInt32 {
+        if let index = textIndex[text] { return index }
+        let index = UInt32(clamping: texts.count)
+        texts.append(Array(text.utf8))
+        textIndex[text] = index
+        return index
+    }
+
+    private mutating func forget() {
+        known = [:]
+        targets = []
+        targetOfLabels = [:]
+        texts = []
+        textIndex = [:]
+    }
+}
+
+extension RemoteWriteEncoder.Sample {
+    /// Behind its key and its own length, which is one byte: value (1) and time (2), 21 bytes at most.
+    fileprivate var size: Int { 10 + ByteWriter.size(varint: UInt64(bitPattern: milliseconds)) }
+
+    fileprivate func append(to out: inout ByteWriter) {
+        out.append(run: 2, count: size)
+        out.append(field: 1, fixed: value.bitPattern)
+        out.append(field: 2, varint: UInt64(bitPattern: milliseconds))
+    }
+}
+
+extension Int64 {
+    /// These nanoseconds, rounded down also before 1970.
+    fileprivate var flooredMilliseconds: Int64 { self / 1_000_000 - (self % 1_000_000 < 0 ? 1 : 0) }
+}
+
+extension FieldKind {
+    /// A cell as Prometheus keeps it; texts have none.
+    fileprivate func number(_ cell: UInt64) -> Double {
+        switch self {
+        case .int: Double(Int64(bitPattern: cell))
+        case .uint, .bool: Double(cell)
+        case .float: Double(bitPattern: cell)
+        case .string: .nan
+        }
+    }
+}
