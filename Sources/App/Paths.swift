@@ -28,6 +28,12 @@ enum Paths {
         return stateDirectory(config) + "/godwit.sock"
     }
 
+    /// Where tunnels listen for routes of outputs: `routes` in `$RUNTIME_DIRECTORY`, else in the state directory.
+    static func roadDirectory(_ config: Config?) -> String {
+        let runtime = variable("RUNTIME_DIRECTORY").map { String($0.split(separator: ":").first ?? "") }
+        return (runtime ?? stateDirectory(config)) + "/routes"
+    }
+
     /// The file that is read when none is named: `/etc/godwit/config.toml`, else `config.toml` here.
     static var configFile: String {
         access("/etc/godwit/config.toml", R_OK) == 0 ? "/etc/godwit/config.toml" : "config.toml"

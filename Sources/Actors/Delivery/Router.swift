@@ -52,6 +52,7 @@ public actor Router {
         while true {
             let interval = RouteOrder<String>.probeInterval
             try await clock.sleep(for: order.ids.count > 1 ? interval : .seconds(3600))
+            await lookForMending()
             for id in order.watched { await watch(id) }
         }
     }
@@ -134,11 +135,12 @@ public actor Router {
         return states[route]?.retryBudget.reserve(now: now) ?? now
     }
 
-    // MARK: What a person mends
+    // MARK: What is mended by others
 
     private static let mendingInterval = Duration.seconds(1)
 
-    /// Waits until `moment`, but no longer than until a route that was refused for its credentials has new ones.
+    /// Waits until `moment`, but no longer than until a route that was refused for its credentials has new ones, or a
+    /// tunnel is back.
     public func wait(until moment: Instant) async throws {
         while clock.now < moment {
             let isWatching = await lookForMending()
@@ -148,13 +150,21 @@ public actor Router {
         }
     }
 
-    /// Lets a misconfigured route try again whose secrets were touched. nil when there is one; otherwise whether it is
-    /// worth looking again.
+    /// Lets a route try again whose tunnel is back, or a misconfigured one whose secrets were touched. nil when there is
+    /// one; otherwise whether it is worth looking again.
     @discardableResult
     private func lookForMending() async -> Bool? {
         var isWatching = false
         for id in order.ids {
-            guard let state = states[id], state.breaker.state == .open, state.breaker.isMisconfigured else { continue }
+            guard let state = states[id], state.breaker.state == .open else { continue }
+            if let isBack = await state.transport.isRoadBack() {
+                if isBack {
+                    states[id]?.breaker.roadReturned(now: clock.now)
+                    return nil
+                }
+                isWatching = true
+            }
+            guard state.breaker.isMisconfigured else { continue }
             switch await state.transport.secretState() {
             case .new:
                 states[id]?.breaker.mended(now: clock.now)

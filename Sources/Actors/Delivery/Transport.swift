@@ -14,11 +14,15 @@ public protocol Transport: Sendable {
     func run() async throws
     /// Whether a person has touched the secrets since they were last used.
     func secretState() async -> SecretState
+    /// For a road that knows by itself whether it is passable: nil when it was not found closed, or was asked already;
+    /// true once after it has come back.
+    func isRoadBack() async -> Bool?
 }
 
 extension Transport {
     public func run() async throws {}
     public func secretState() async -> SecretState { .fixed }
+    public func isRoadBack() async -> Bool? { nil }
 }
 
 /// What became of the secrets that a transport uses.

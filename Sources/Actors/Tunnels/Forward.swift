@@ -29,6 +29,8 @@ class Forward {
     var port: UInt16?
     private(set) var streams: [ObjectIdentifier: SSHStream] = [:]
     private var probeTimer: UInt64?
+    /// Why the last connection did not reach the target, and when; nil when it did.
+    private(set) var lastFailure: (failure: TunnelFailure, at: Instant)?
 
     /// How often a forward is tried from end to end.
     static let probeInterval = Duration.seconds(30)
@@ -64,13 +66,18 @@ class Forward {
     }
 
     func noteSuccess() {
+        lastFailure = nil
         if tracker.succeeded(now: around.loop.now) { around.changed(spec, tracker) }
     }
 
     func noteFailure(_ failure: TunnelFailure) {
+        lastFailure = (failure, around.loop.now)
         counters.failures = counters.failures.addingSaturated(1)
         if tracker.failed(failure.reason, failure.message, now: around.loop.now) { around.changed(spec, tracker) }
     }
+
+    /// A probe did not reach the target.
+    func note(unreached failure: TunnelFailure) { lastFailure = (failure, around.loop.now) }
 
     var hasRoom: Bool { streams.count < around.limits.connections }
 
@@ -107,6 +114,7 @@ class Forward {
         let now = around.loop.now
         var status = ForwardStatus(
             id: spec.id, tunnel: around.tunnel, kind: spec.kind, bind: "\(spec.bind)", target: "\(spec.target)")
+        status.isInternal = spec.isInternal
         status.state = tracker.state
         status.reason = tracker.reason
         status.message = tracker.message
@@ -187,6 +195,7 @@ final class LocalForward: Forward {
             case .failure(let failure):
                 guard let self, failure.reason != .sessionLost, tracker.state == .up || tracker.state == .degraded
                 else { return }
+                note(unreached: failure)
                 become(.degraded, failure.reason, failure.message)
             }
         }

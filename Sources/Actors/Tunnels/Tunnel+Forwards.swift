@@ -17,6 +17,18 @@ extension Tunnel {
         }
     }
 
+    /// Whether something can go over a road through this tunnel now.
+    public func condition(of road: TunnelRoad) -> RoadCondition {
+        guard isReady else { return .down(lastFailure) }
+        guard let forward = forwards.first(where: { $0.spec.isInternal && $0.spec.target == road.target }) else {
+            return .down(TunnelFailure(.stopped, "the route was taken away"))
+        }
+        if forward.tracker.state == .down, let reason = forward.tracker.reason {
+            return .down(TunnelFailure(reason, forward.tracker.message))
+        }
+        return .up(failure: forward.lastFailure?.failure, at: forward.lastFailure?.at ?? loop.now)
+    }
+
     private var surroundings: ForwardSurroundings {
         ForwardSurroundings(
             tunnel: spec.name, loop: loop, timing: spec.timing, limits: spec.limits,

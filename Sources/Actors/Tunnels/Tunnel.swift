@@ -29,6 +29,8 @@ public actor Tunnel {
     var tracker: StateTracker
     /// The kind of host key that a pin turned out to be of.
     var pinnedType: String?
+    /// Why there was no session the last time; nil while there is one.
+    private(set) var lastFailure: TunnelFailure?
     var outcome = SSHSetup.Outcome(method: "", fingerprint: "")
     /// The processes of the server that served us, the present one last; for a port that one of them still holds.
     var holders: [RemoteHolder] = []
@@ -72,6 +74,7 @@ public actor Tunnel {
             while !isStopping {
                 let failure = await session()
                 if isStopping { break }
+                lastFailure = failure
                 let wait = schedule.ended(now: loop.now, needsOperator: failure.reason.needsOperator)
                 nextTry = loop.now + wait
                 note(.down, failure)
@@ -153,6 +156,7 @@ public actor Tunnel {
     private func begin(_ link: SSHLink) {
         self.link = link
         isReady = true
+        lastFailure = nil
         link.didEnd = { [unowned self] failure in
             ended(failure)
             nextEvent?(.success(.ended(failure)))
@@ -167,6 +171,7 @@ public actor Tunnel {
 
     private func ended(_ failure: TunnelFailure) {
         isReady = false
+        lastFailure = failure
         link = nil
         presentHolder = nil
         for side in sideLinks { side.end(failure) }

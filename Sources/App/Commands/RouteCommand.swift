@@ -73,7 +73,7 @@ struct RouteCheck: ParsableCommand {
         _ output: OutputConfig, _ route: RouteConfig, _ config: Config, _ http: CurlMulti, _ loop: MainLoop,
         _ writes: Bool
     ) async -> [Walk] {
-        let settings = InfluxDBSettings(output, route, version: Version.current)
+        let settings = InfluxDBSettings(output, route, roads: "", version: Version.current)
         var walks: [Walk] = []
         for url in settings.urls {
             var one = settings

@@ -82,7 +82,8 @@ struct Run: ParsableCommand {
                 log: log, host: LinuxHost(environment: ConfigFile.environment, clock: loop), http: CurlMulti(loop: io),
                 spillRoot: spillRoot, stateDirectory: state,
                 crashes: CrashRecord(
-                    directory: state, names: config.inputs.map(\.id), version: Version.current, now: loop.wall))
+                    directory: state, names: config.inputs.map(\.id), version: Version.current, now: loop.wall),
+                roadDirectory: Paths.roadDirectory(config))
             for (name, verdict) in wiring.crashes.verdicts {
                 log.logger("crash").error("parked", metadata: ["input": "\(name)", "reason": "\(verdict.reason)"])
             }

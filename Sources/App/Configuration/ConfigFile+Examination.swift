@@ -40,6 +40,11 @@ extension ConfigFile {
         ] {
             if let complaint = complaint(aboutSecretFile: path) { complain("tunnels.\(name)", complaint) }
         }
+        if !tunnel.roads.isEmpty, !TunnelRoad.fits(directory: Paths.roadDirectory(report.config)) {
+            complain(
+                "agent.state_directory",
+                "\(Paths.roadDirectory(report.config)) is too long for the sockets of routes through a tunnel")
+        }
         for forward in tunnel.forwards where forward.kind == .local {
             if let complaint = TunnelFiles.complaint(aboutListeningAt: forward.bind) {
                 complain("forwards.bind", "\(forward.bind): \(complaint)")

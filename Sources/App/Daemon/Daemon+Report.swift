@@ -89,13 +89,7 @@ extension Daemon {
                     from: change.from, to: change.to, age: clock.now - change.at, cause: change.cause)
             }
             entry.switches = status.router.switches
-            entry.routes = status.router.routes.map { route in
-                var entry = StatusReport.Route(name: route.id, breaker: route.breaker, lastError: route.lastError)
-                entry.destinations = destinations(of: output, route: route.id)
-                entry.since = clock.now - route.since
-                entry.nextTry = route.nextTry.map { max(.zero, $0 - clock.now) }
-                return entry
-            }
+            for route in status.router.routes { entry.routes.append(await self.route(route, of: output)) }
             for (outcome, count) in status.requests { entry.requests[outcome.rawValue] = count }
             entry.retries = status.retries
             entry.sentBytes = status.bytes
@@ -104,6 +98,22 @@ extension Daemon {
             entry.droppedRecently = droppedRecently(output.id, entry.balance.droppedTotal)
             report.outputs.append(entry)
         }
+    }
+
+    private func route(
+        _ status: RouterStatus.RouteStatus, of output: OutputConfig
+    ) async -> StatusReport.Route {
+        let now = wiring.loops.main.now
+        var entry = StatusReport.Route(name: status.id, breaker: status.breaker, lastError: status.lastError)
+        entry.destinations = destinations(of: output, route: status.id)
+        entry.since = now - status.since
+        entry.nextTry = status.nextTry.map { max(.zero, $0 - now) }
+        entry.road = output.routes.first { $0.id == status.id }?.road
+        // What the tunnel says now, not what it said when something was sent last.
+        if let road = entry.road, case .down = await wiring.tunnels.condition(of: road) {
+            entry.lastError = await wiring.tunnels.condition(of: road).complaint(of: road)
+        }
+        return entry
     }
 
     /// Where a route leads, as it may be shown: credentials may stand in user information and query.

@@ -15,7 +15,8 @@ extension Wiring {
         let tunnel = Tunnel(
             spec: config.spec, via: config.spec.jump.last.flatMap { fleet.tunnels[$0] }, loop: loops.io,
             threads: fleet.threads, seed: system.next(), log: log.logger("tunnel"))
-        await tunnel.configure(forwards: config.forwards)
+        await tunnel.configure(forwards: config.allForwards(roadsIn: roadDirectory))
+        await tunnels.set(config.id, tunnel)
         return tunnel
     }
 
@@ -75,6 +76,7 @@ extension Daemon {
         for id in diff.tunnels.removed + rebuilt.sorted() where fleet.tunnels[id] != nil {
             await supervisor.remove("tunnel:\(id)")
             fleet.tunnels[id] = nil
+            await wiring.tunnels.set(id, nil)
         }
         for each in config.tunnels {
             if rebuilt.contains(each.id) {
@@ -82,7 +84,8 @@ extension Daemon {
                 fleet.tunnels[each.id] = tunnel
                 await supervisor.replace(wiring.tunnelChild(tunnel))
             } else if diff.forwardsChanged.contains(each.id) {
-                await fleet.tunnels[each.id]?.configure(forwards: each.forwards)
+                let forwards = each.allForwards(roadsIn: wiring.roadDirectory)
+                await fleet.tunnels[each.id]?.configure(forwards: forwards)
             }
         }
     }

@@ -14,8 +14,9 @@ extension FileSettings {
 }
 
 extension InfluxDBSettings {
-    /// `[[outputs.influxdb]]` or `[[outputs.influxdb_v2]]` over one of its routes.
-    init(_ output: OutputConfig, _ route: RouteConfig, version: String) {
+    /// `[[outputs.influxdb]]` or `[[outputs.influxdb_v2]]` over one of its routes. `roads`: where the internal forwards of
+    /// tunnels listen.
+    init(_ output: OutputConfig, _ route: RouteConfig, roads: String, version: String) {
         let options = output.options
         func optional(_ name: String) -> String? {
             let value = options.string(name)
@@ -45,6 +46,7 @@ extension InfluxDBSettings {
         connection.skipsVerification = route.skipsVerification ?? options.bool("insecure_skip_verify")
         if !route.tlsAuthorities.isEmpty { connection.tlsAuthorities = route.tlsAuthorities }
         if !route.tlsServerName.isEmpty { connection.tlsServerName = route.tlsServerName }
+        connection.unixSocketPath = route.road?.socketPath(in: roads)
         probesStrictly = route.probesStrictly
         if route.kind == .metadata { forgetSecrets() }
     }

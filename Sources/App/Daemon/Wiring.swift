@@ -29,6 +29,10 @@ struct Wiring: Sendable {
     let spillRoot: String
     let stateDirectory: String
     let crashes: CrashRecord
+    /// Where tunnels listen for routes of outputs.
+    let roadDirectory: String
+    /// The tunnels by name, for those routes.
+    let tunnels = TunnelBoard()
 
     /// The four threads.
     struct Loops: Sendable {
@@ -191,9 +195,16 @@ struct Wiring: Sendable {
                 settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
                 log: log.logger("output", level: output.logLevel))
         default:
-            InfluxDBTransport(
-                settings: InfluxDBSettings(output, route, version: Version.current), client: http, clock: loops.disk)
+            influxDB(output, route)
         }
+    }
+
+    private func influxDB(_ output: OutputConfig, _ route: RouteConfig) -> any Transport {
+        let transport = InfluxDBTransport(
+            settings: InfluxDBSettings(output, route, roads: roadDirectory, version: Version.current), client: http,
+            clock: loops.disk)
+        guard let road = route.road else { return transport }
+        return TunnelTransport(road: road, inner: transport, tunnels: tunnels, clock: loops.disk)
     }
 
     private var inputEnvironment: InputEnvironment {

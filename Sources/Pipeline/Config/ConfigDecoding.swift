@@ -64,6 +64,8 @@ struct ConfigDecodingRun {
     var reported: Set<String> = []
     /// Those of them that are left out.
     var skipped: [String] = []
+    /// Routes through tunnels of our own, whose names are checked when all tunnels are known.
+    var roads: [(road: TunnelRoad, place: ConfigOrigin, key: String)] = []
     /// `metric_buffer_limit` of each output.
     var bufferLimits: [Int64] = []
     private let hadErrors: Bool
@@ -96,6 +98,7 @@ struct ConfigDecodingRun {
         addProcessing(root, agent, &config)
         applyBufferLimits(root["spill"], &config.spill)
         config.tunnels = tunnels(root)
+        addRoads(to: &config.tunnels)
         checkPresence(config, root)
         config.skipped = skipped
         return config

@@ -20,7 +20,7 @@ public struct ConfigDiff: Sendable, Hashable {
     public var outputs: Plugins
     /// By the session's own options; a change of forwards alone is in `forwardsChanged`.
     public var tunnels: Plugins
-    /// Tunnels whose session stays and whose forwards change.
+    /// Tunnels whose session stays and whose forwards change, those for routes of outputs included.
     public var forwardsChanged: [String]
     public var processors: Plugins
     public var aggregators: Plugins
@@ -80,8 +80,9 @@ public struct ConfigDiff: Sendable, Hashable {
 
     private static func changedForwards(_ old: Config, _ new: Config, staying: [String]) -> [String] {
         staying.filter { name in
-            let before = old.tunnels.first { $0.id == name }?.forwards
-            return before != new.tunnels.first { $0.id == name }?.forwards
+            let before = old.tunnels.first { $0.id == name }
+            let after = new.tunnels.first { $0.id == name }
+            return before?.forwards != after?.forwards || before?.roads != after?.roads
         }
     }
 

@@ -107,9 +107,7 @@ extension OutputSpecs {
         OptionSpec("tls_ca", .string(""), "Instead of the output's, on this route; empty means the same."),
         OptionSpec("tls_server_name", .string(""), "Instead of the output's, on this route; empty means the same."),
         OptionSpec("insecure_skip_verify", .bool(false), "Instead of the output's, on this route, where it is set."),
-        OptionSpec("tunnel", .string(""), "Name of the tunnel to go through.", refusedBecause: noTunnels),
-        OptionSpec("target", .string(""), "Address behind that tunnel.", refusedBecause: noTunnels),
+        OptionSpec("tunnel", .string(""), "Name of a tunnel of ours to go through; for via = \"proxy\"."),
+        OptionSpec("target", .string(""), "Server as the tunnel's far end reaches it: host:port."),
     ]
-
-    private static let noTunnels = "tunnels are not available in this version; use a url"
 }

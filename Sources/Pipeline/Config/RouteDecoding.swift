@@ -15,6 +15,16 @@ extension ConfigDecodingRun {
         var hasOwn = false
         for node in nodes {
             guard let route = route(node, path: "\(instance.path).routes") else { continue }
+            if let road = route.road {
+                guard let url = roadURL(route, own) else {
+                    let message = "a route through \(road.tunnel) needs a url that begins with http:// or https://"
+                    issues.append(ConfigIssue(.error, node.origin, "\(instance.path).routes", message))
+                    continue
+                }
+                routes.append(route)
+                routes[routes.count - 1].urls = [url]
+                continue
+            }
             if route.urls.isEmpty && hasOwn {
                 issues.append(
                     ConfigIssue(.error, node.origin, "\(instance.path).routes", "a second direct route needs a url"))
@@ -37,6 +47,14 @@ extension ConfigDecodingRun {
         return routes
     }
 
+    /// The URL that is asked for at the far end of a tunnel: the route's own or the output's first. It says scheme, name
+    /// and path; the connection goes to the target. nil for one without a name.
+    private func roadURL(_ route: RouteConfig, _ own: RouteConfig) -> String? {
+        guard let url = route.urls.first ?? own.urls.first else { return nil }
+        let scheme = url.prefix { $0 != ":" }.lowercased()
+        return scheme == "http" || scheme == "https" ? url : nil
+    }
+
     /// One route table, without urls for those of the output; nil, with an issue, for what is no route of ours.
     private mutating func route(_ node: ConfigNode, path: String) -> RouteConfig? {
         guard case .table(let entries) = node.kind else {
@@ -51,16 +69,43 @@ extension ConfigDecodingRun {
             issues.append(ConfigIssue(.error, settings.origins["url"] ?? node.origin, "\(path).url", complaint))
         }
         if url.isEmpty, kind == .metadata { url = RouteConfig.metadataURL }
-        if url.isEmpty, kind == .proxy {
-            let message = "a route via \"proxy\" needs the url of the port that is kept open"
+        var way: TunnelRoad?
+        if ["tunnel", "target"].contains(where: { settings.origins[$0] != nil }) {
+            way = road(values, kind, path) { settings.origins[$0] ?? node.origin }
+            if way == nil { return nil }
+        } else if url.isEmpty, kind == .proxy {
+            let message = "a route via \"proxy\" needs the url of the port that is kept open, or a tunnel and a target"
             issues.append(ConfigIssue(.error, node.origin, "\(path).url", message))
             return nil
         }
-        var route = RouteConfig(kind: kind, urls: url.isEmpty ? [] : [url])
+        var route = RouteConfig(kind: kind, urls: url.isEmpty ? [] : [url], road: way)
         route.tlsAuthorities = values.string("tls_ca")
         route.tlsServerName = values.string("tls_server_name")
         if case .bool(let skips)? = settings.values["insecure_skip_verify"] { route.skipsVerification = skips }
         return route
+    }
+
+    /// What `tunnel` and `target` say; nil, with an issue, when they say too little. Whether there is such a tunnel is
+    /// checked when all are known.
+    private mutating func road(
+        _ values: OptionValues, _ kind: RouteConfig.Kind, _ path: String, _ place: (String) -> ConfigOrigin
+    ) -> TunnelRoad? {
+        func complain(_ name: String, _ message: String) -> TunnelRoad? {
+            issues.append(ConfigIssue(.error, place(name), "\(path).\(name)", message))
+            return nil
+        }
+        let (tunnel, target) = (values.string("tunnel"), values.string("target"))
+        guard kind == .proxy else { return complain("tunnel", "a tunnel is for routes via \"proxy\"") }
+        if tunnel.isEmpty { return complain("tunnel", "a target needs the name of the tunnel that leads to it") }
+        if target.isEmpty {
+            return complain("target", "a route through a tunnel needs a target: the server as the far end reaches it")
+        }
+        guard let address = SocketPlace(parsing: target) else {
+            return complain("target", "expected host:port, or the path of a unix socket at the far end")
+        }
+        let road = TunnelRoad(tunnel: tunnel, target: address)
+        roads.append((road, place("tunnel"), "\(path).tunnel"))
+        return road
     }
 
     func hasBrokenHeaders(_ options: OptionValues) -> Bool {

@@ -133,6 +133,23 @@ extension ConfigDecodingRun {
         return result
     }
 
+    // MARK: Routes of outputs
+
+    /// Gives every tunnel the roads that lead through it. Routes that name the same pair share one.
+    mutating func addRoads(to tunnels: inout [TunnelConfig]) {
+        for (road, place, key) in roads {
+            guard let index = tunnels.firstIndex(where: { $0.id == road.tunnel }) else {
+                // A tunnel with mistakes of its own is not called unknown.
+                guard !issues.contains(where: { $0.key.hasPrefix("tunnels") }) else { continue }
+                complain(
+                    place, key, "there is no tunnel \"\(road.tunnel)\"",
+                    nearest: NearestName.find(road.tunnel, among: tunnels.map(\.id)))
+                continue
+            }
+            if !tunnels[index].roads.contains(road) { tunnels[index].roads.append(road) }
+        }
+    }
+
     // MARK: Forwards
 
     private mutating func add(forward node: ConfigNode, to tunnels: inout [TunnelConfig]) {
@@ -163,6 +180,9 @@ extension ConfigDecodingRun {
         }
         guard let bind, let target else { return }
         let id = options.string("name").isEmpty ? "\(kind.rawValue) \(bind)" : options.string("name")
+        if id.hasPrefix(TunnelRoad.forwardPrefix) {
+            complain(place("name"), "forwards.name", "names that begin with \"route \" are those of outputs' routes")
+        }
         let others = tunnels.flatMap { tunnel in tunnel.forwards.map { (tunnel.id, $0) } }
         if others.contains(where: { $0.1.id == id && $0.0 == name }) {
             complain(node.origin, "forwards.name", "there are two forwards \"\(id)\" in the tunnel \"\(name)\"")

@@ -56,8 +56,15 @@ public enum TunnelSpecs {
 public struct TunnelConfig: Sendable, Hashable {
     public var spec: TunnelSpec
     public var forwards: [ForwardSpec] = []
+    /// What routes of outputs reach through it, in the order of the outputs.
+    public var roads: [TunnelRoad] = []
 
     public var id: String { spec.name }
+
+    /// The forwards, the internal ones for routes last; those listen in `directory`.
+    public func allForwards(roadsIn directory: String) -> [ForwardSpec] {
+        forwards + roads.map { $0.forward(in: directory) }
+    }
 
     public init(spec: TunnelSpec) { self.spec = spec }
 }

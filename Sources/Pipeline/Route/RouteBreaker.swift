@@ -123,6 +123,11 @@ public struct RouteBreaker: Sendable, Hashable {
         if state == .open, isMisconfigured { openUntil = now }
     }
 
+    /// What kept the route closed is known to be gone: it is tried at once.
+    public mutating func roadReturned(now: Instant) {
+        if state == .open { openUntil = now }
+    }
+
     /// The permission was not used (the sender was cancelled): the next asker gets it.
     public mutating func gaveUp() {
         if state == .halfOpen { trialUntil = nil }

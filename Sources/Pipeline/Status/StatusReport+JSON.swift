@@ -184,6 +184,8 @@ extension StatusReport.Output {
                         "since_seconds": .optional(route.since),
                         "next_try_seconds": .optional(route.nextTry),
                         "destinations": .array(route.destinations.map { .string($0) }),
+                        "tunnel": .optional(route.road?.tunnel),
+                        "target": .optional(route.road.map { "\($0.target)" }),
                     ]
                 }),
             "requests": .counters(requests),

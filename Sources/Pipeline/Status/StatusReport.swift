@@ -136,6 +136,8 @@ public struct StatusReport: Sendable, Hashable {
         public var nextTry: Duration?
         /// The URLs it leads to, without user information and query; empty where there is no server.
         public var destinations: [String] = []
+        /// The tunnel of ours that carries it, and the address behind it.
+        public var road: TunnelRoad?
 
         public init(name: String, breaker: RouteBreaker.State, lastError: String? = nil) {
             self.name = name

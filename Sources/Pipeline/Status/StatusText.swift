@@ -120,7 +120,8 @@ public enum StatusText {
         for route in output.routes {
             let isActive = route.name == output.activeRoute
             let target = route.destinations.map { " " + Readable.line($0) }.joined(separator: ",")
-            var line = "    route    \(Readable.line(route.name))\(target): \(route.breaker.rawValue)"
+            let way = route.road.map { " through tunnel \(Readable.line($0.tunnel))" } ?? ""
+            var line = "    route    \(Readable.line(route.name))\(target)\(way): \(route.breaker.rawValue)"
             if isActive { line += ", active \(output.activeSince.map { "for " + Readable.duration($0) } ?? "")" }
             if let error = route.lastError { line += "; last error: \(Readable.line(error))" }
             lines.append(line)

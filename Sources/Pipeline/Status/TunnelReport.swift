@@ -28,6 +28,7 @@ extension ForwardStatus {
             "kind": .string(kind.rawValue),
             "bind": .string(bind),
             "target": .string(target),
+            "internal": .bool(isInternal),
             "state": .string(state.rawValue),
             "reason": .optional(reason?.rawValue),
             "message": .string(message),
@@ -78,8 +79,8 @@ extension StatusText {
                 "    \(Readable.line(tunnel.method)), last answer \(ago(tunnel.lastOK)), \(tunnel.restarts) restarts")
         }
         for forward in tunnel.forwards {
-            var line =
-                "    \(forward.kind.rawValue) \(Readable.line(forward.bind)) to \(Readable.line(forward.target)):"
+            let from = forward.isInternal ? "routes" : "\(forward.kind.rawValue) \(Readable.line(forward.bind))"
+            var line = "    \(from) to \(Readable.line(forward.target)):"
             line += " \(forward.state.rawValue) for \(Readable.duration(forward.since))"
             if let reason = forward.reason { line += ", \(reason.rawValue)" }
             if !forward.message.isEmpty { line += ": \(Readable.line(forward.message))" }

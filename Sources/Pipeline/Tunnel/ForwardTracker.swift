@@ -5,6 +5,8 @@ public struct ForwardStatus: Sendable, Hashable {
     public var kind: ForwardSpec.Kind
     public var bind: String
     public var target: String
+    /// It serves routes of outputs and has no port.
+    public var isInternal = false
     public var state = TunnelState.pending
     public var reason: TunnelReason?
     public var message = ""

@@ -86,6 +86,8 @@ public struct ForwardSpec: Sendable, Hashable {
     public var kind: Kind
     public var bind: SocketPlace
     public var target: SocketPlace
+    /// Serves routes of outputs and nobody else: it has no port, and comes and goes with those routes.
+    public var isInternal = false
 
     public init(id: String, kind: Kind, bind: SocketPlace, target: SocketPlace) {
         self.id = id

@@ -366,10 +366,8 @@ struct ConfigDecodingTests {
         #expect(output.routes.map(\.skipsVerification) == [nil, nil, true, nil, nil])
         #expect(output.routes[2].tlsServerName == "db")
         #expect(output.skipsVerification)
-        let bad = errors(
-            head + "[[outputs.influxdb.routes]]\nvia = 'proxy'\n[[outputs.influxdb.routes]]\ntunnel = 't'\n")
+        let bad = errors(head + "[[outputs.influxdb.routes]]\nvia = 'proxy'\n")
         #expect(bad.contains { $0.contains("needs the url of the port") })
-        #expect(bad.contains { $0.contains("tunnels are not available in this version") })
     }
 
     @Test("routes: the urls come first, unless a direct route says where")

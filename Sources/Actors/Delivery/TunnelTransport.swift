@@ -1,0 +1,69 @@
+import Pipeline
+
+/// Who knows how a road through a tunnel is.
+public protocol RoadWatch: Sendable {
+    func condition(of road: TunnelRoad) async -> RoadCondition
+}
+
+/// A transport over a tunnel of our own: says what the tunnel knows about a failure, so that a session that is down, a
+/// database that is dead behind a session that stands, and a database that refuses are told apart.
+///
+/// Owns: whether the road was found closed. Receives: `send`, `probe`. Sends: the same to the transport that it wraps; a
+/// question to the tunnel after each failure, and none after a success. It has no task of its own.
+public actor TunnelTransport: Transport {
+    private let road: TunnelRoad
+    private let inner: any Transport
+    private let tunnels: any RoadWatch
+    private let clock: any Clock
+    /// The tunnel was down when something was to be sent.
+    private var wasClosed = false
+
+    /// `inner` connects to the socket at which the tunnel listens for `road`.
+    public init(road: TunnelRoad, inner: any Transport, tunnels: any RoadWatch, clock: any Clock) {
+        self.road = road
+        self.inner = inner
+        self.tunnels = tunnels
+        self.clock = clock
+    }
+
+    public func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome {
+        let started = clock.now
+        let outcome = await inner.send(batch, id: id, deadline: deadline)
+        switch outcome {
+        case .unavailable, .ambiguous:
+            // Also where nobody knows whether it arrived: the same bytes go over the next road at once.
+            guard let complaint = await complaint(since: started) else { return outcome }
+            return .unavailable(reason: complaint)
+        default: return outcome
+        }
+    }
+
+    public func probe(deadline: Instant) async -> ProbeOutcome {
+        let started = clock.now
+        let outcome = await inner.probe(deadline: deadline)
+        guard !outcome.isGood, let complaint = await complaint(since: started) else { return outcome }
+        return .bad(reason: complaint)
+    }
+
+    public func run() async throws { try await inner.run() }
+    public func secretState() async -> SecretState { await inner.secretState() }
+
+    public func isRoadBack() async -> Bool? {
+        guard wasClosed else { return nil }
+        guard case .up = await tunnels.condition(of: road) else { return false }
+        wasClosed = false
+        return true
+    }
+
+    /// What the tunnel says about a failure of something that began at `started`; nil when it has nothing to say.
+    private func complaint(since started: Instant) async -> String? {
+        let condition = await tunnels.condition(of: road)
+        switch condition {
+        case .down: wasClosed = true
+        case .up(_, let at):
+            // An older failure of another connection explains nothing.
+            guard at >= started else { return nil }
+        }
+        return condition.complaint(of: road)
+    }
+}
