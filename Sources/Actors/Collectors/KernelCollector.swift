@@ -16,9 +16,7 @@ public actor KernelCollector: Collector {
         ],
         metrics: [
             MetricSpec("kernel", fields: counterFields + [entropyField] + ksmFields + rateFields),
-            MetricSpec(
-                "pressure", tags: ["resource", "type"], fields: totalFields + averageFields,
-                note: "With `collect = [\"psi\"]`; two points each."),
+            PressureReader.metrics(note: "With `collect = [\"psi\"]`; two points each."),
         ])
 
     private static let counterFields: [MetricSpec.Field] = [
@@ -44,12 +42,6 @@ public actor KernelCollector: Collector {
         .float("pagein_rate", .kibibytesPerSecond, "/proc/vmstat: growth of pgpgin; option rates"),
         .float("pageout_rate", .kibibytesPerSecond, "/proc/vmstat: growth of pgpgout; option rates"),
     ]
-    private static let totalFields: [MetricSpec.Field] = [
-        .uint("total", .microseconds, "/proc/pressure/RESOURCE: total, since boot")
-    ]
-    private static let averageFields: [MetricSpec.Field] = ["avg10", "avg60", "avg300"].map {
-        .float($0, .percent, "/proc/pressure/RESOURCE: \($0)")
-    }
 
     private static let ksmNames = [
         "full_scans", "max_page_sharing", "merge_across_nodes", "pages_shared", "pages_sharing", "pages_to_scan",
@@ -59,20 +51,10 @@ public actor KernelCollector: Collector {
     /// Not on all kernels; left out in silence.
     private static let ksmExtra = "general_profit"
     private static let ksmFolder = "kernel/mm/ksm"
-    private static let totalSchema = Schema(declared: totalFields)
-    private static let averageSchema = Schema(declared: averageFields)
     /// From Linux 5.18 the estimate stays at 256 once the generator is ready, and reading it costs as much as all of
     /// /proc/stat and more: then it is read once in this time.
     private static let entropyAge = Duration.seconds(60)
     private static let settledEntropy: Int64 = 256
-
-    private struct Pressure {
-        let resource: String
-        let file: HostFile
-        let some: Series
-        /// nil where the figure means nothing: the CPU is never fully lacking.
-        let full: Series?
-    }
 
     private let host: any Host
     private let hasRates: Bool
@@ -81,7 +63,7 @@ public actor KernelCollector: Collector {
     private let entropyFile = HostFile(.proc, "sys/kernel/random/entropy_avail")
     private let pagingFile = HostFile(.proc, "vmstat", isSinglePiece: true)
     private let ksm: [(field: MetricSpec.Field, file: HostFile, isOptional: Bool)]
-    private let pressures: [Pressure]
+    private let pressure: PressureReader?
     private let entropySettles: Bool
     private var entropyUntil: Instant?
     private var buffer: [UInt8] = []
@@ -105,16 +87,7 @@ public actor KernelCollector: Collector {
             ? zip(KernelCollector.ksmFields, KernelCollector.ksmNames + [KernelCollector.ksmExtra]).map {
                 ($0, HostFile(.sys, "\(KernelCollector.ksmFolder)/\($1)"), $1 == KernelCollector.ksmExtra)
             } : []
-        pressures =
-            wanted.contains("psi")
-            ? ["cpu", "memory", "io"].map { resource in
-                func series(_ type: String) -> Series {
-                    Series("pressure", tags: [Tag("resource", resource), Tag("type", type)])
-                }
-                return Pressure(
-                    resource: resource, file: HostFile(.proc, "pressure/\(resource)"), some: series("some"),
-                    full: resource == "cpu" ? nil : series("full"))
-            } : []
+        pressure = wanted.contains("psi") ? PressureReader() : nil
         entropySettles = KernelCollector.isAtLeast5_18(host.kernel.release)
     }
 
@@ -131,18 +104,7 @@ public actor KernelCollector: Collector {
             gather.errors.append("\(error)")
             return gather
         }
-        for pressure in pressures {
-            do {
-                try host.read(pressure.file, into: &buffer)
-                let parsed = try ProcPressure.parse(buffer, resource: pressure.resource)
-                if let line = parsed.some { append(line, pressure.some, time, to: &gather.samples) }
-                if let line = parsed.full, let series = pressure.full {
-                    append(line, series, time, to: &gather.samples)
-                }
-            } catch {
-                gather.errors.append("\(error)")
-            }
-        }
+        pressure?.append(from: host, &buffer, at: time, to: &gather)
         return gather
     }
 
@@ -210,16 +172,5 @@ public actor KernelCollector: Collector {
             throw ParseError(String(decoding: file.path, as: UTF8.self), "is no number")
         }
         return value
-    }
-
-    // MARK: The points pressure
-
-    private func append(_ line: ProcPressure.Line, _ series: Series, _ time: Timestamp, to samples: inout SampleSet) {
-        samples.append(series, KernelCollector.totalSchema, at: time)
-        samples.uint(line.total)
-        samples.append(series, KernelCollector.averageSchema, at: time)
-        samples.float(line.avg10)
-        samples.float(line.avg60)
-        samples.float(line.avg300)
     }
 }

@@ -64,13 +64,15 @@ struct JSONFormatTests {
 
     @Test("times of every form")
     func times() throws {
-        func time(_ text: String) -> Int64? { TimeFormat.readRFC3339(Array(text.utf8))?.nanoseconds }
+        func time(_ text: String) -> Int64? { RFC3339.time(text)?.nanoseconds }
         #expect(time("1970-01-01T00:00:00Z") == 0)
         #expect(time("2026-11-21T05:35:25Z") == 1_795_239_325_000_000_000)
         #expect(time("2000-02-29T12:00:00.25+01:30") == 951_820_200_250_000_000)
+        #expect(time("2000-02-29 12:00:00Z") == time("2000-02-29t12:00:00z"))
         #expect(time("1969-12-31T23:59:59.5Z") == -500_000_000)
         for wrong in [
             "", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00+1:00", "x026-01-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
         ] {
             #expect(time(wrong) == nil, "\(wrong)")
         }
