@@ -144,7 +144,8 @@ class Page(EndToEnd):
     def test_what_cannot_be_served_is_refused_before(self):
         for options, reason in (
                 ({"listen": "somewhere:1"}, "listen: \"somewhere:1\" is no address"),
-                ({"tls_cert": "/x"}, "tls_cert: this version serves without TLS"),
+                ({"tls_cert": "/x"}, "tls_cert: tls_cert and tls_key need each other"),
+                ({"tls_allowed_cacerts": ["/x"]}, "tls_allowed_cacerts: clients can only show a certificate"),
                 ({"ip_range": ["10.0.0.0/40"]}, "ip_range: \"10.0.0.0/40\" is no network"),
                 ({"basic_username": "u"}, "basic_username: basic_username and a password need each other"),
                 ({"path": "metrics"}, "path: a path begins with /"),

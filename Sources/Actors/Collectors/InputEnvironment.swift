@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import Pipeline
 
@@ -20,6 +21,10 @@ public struct InputEnvironment: Sendable {
     public var eventLoop: (any EventLoop)?
     /// Where something may be kept over a restart; empty for nowhere.
     public var stateDirectory: String
+    /// For listeners with TLS.
+    public var certificates = ServerCertificates()
+    /// For what happens outside of a gather.
+    public var log = Logger(label: "input", factory: { _ in SwiftLogNoOpLogHandler() })
 
     public init(
         host: any Host, agent: any AgentCounters, clock: any Clock, http: any HTTPClient, io: WorkLoop,

@@ -14,6 +14,8 @@ public struct ExpositionSettings: Sendable {
     public var username = ""
     public var password = SecretSource.none
     public var allowed: [AddressRange] = []
+    /// nil: without TLS.
+    public var tls: ServerTLSSettings?
     public var headers: [String: String] = [:]
     public var limits = ServerLimits(
         clients: 16, headBytes: 16 * 1_024, bodyBytes: 1_024, requestTime: .seconds(10), stallTime: .seconds(10),
@@ -37,6 +39,7 @@ public actor ExpositionTransport: Transport {
     private let clock: any Clock
     private let loop: MainLoop
     private let log: Logger
+    private let certificates: ServerCertificates
     private var table: ExpositionTable
     private var parser = LineProtocolParser()
     private var password: SecretReader
@@ -46,11 +49,15 @@ public actor ExpositionTransport: Transport {
     public private(set) var port = 0
 
     /// Connections are served on `loop`, the table is kept on `worker`.
-    public init(settings: ExpositionSettings, worker: WorkLoop, loop: MainLoop, log: Logger) {
+    public init(
+        settings: ExpositionSettings, worker: WorkLoop, loop: MainLoop,
+        certificates: ServerCertificates = ServerCertificates(), log: Logger
+    ) {
         self.worker = worker
         self.settings = settings
         self.loop = loop
         clock = loop
+        self.certificates = certificates
         self.log = log
         table = ExpositionTable(settings: settings.table)
         password = SecretReader(settings.password)
@@ -102,7 +109,7 @@ public actor ExpositionTransport: Transport {
             var random = JitterSource()
             while true {
                 do {
-                    try await server.run { await self.listening($0) }
+                    try await server(loadCertificates()).run { await self.listening($0) }
                 } catch {
                     try Task.checkCancellation()
                     failed(error)
@@ -113,12 +120,18 @@ public actor ExpositionTransport: Transport {
         }
     }
 
-    private nonisolated var server: TCPServer {
+    /// Errors: a file of the certificate that cannot be used.
+    private nonisolated func loadCertificates() throws(ServerTLSError) -> ServerTLS? {
+        guard let tls = settings.tls else { return nil }
+        return try certificates.load(tls, log: log)
+    }
+
+    private nonisolated func server(_ tls: ServerTLS?) -> TCPServer {
         var router = HTTPRouter()
         router.on("GET", settings.path, for: .read) { await self.page(for: $0) }
         return TCPServer(
             address: settings.listen, allowed: settings.allowed, limits: settings.limits, router: router,
-            eventLoop: loop.eventLoop)
+            eventLoop: loop.eventLoop, tls: tls)
     }
 
     private func listening(_ port: Int) {

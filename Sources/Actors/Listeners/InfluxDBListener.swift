@@ -34,19 +34,10 @@ public actor InfluxDBListener: ServiceInput {
             OptionSpec("basic_password_file", .string(""), "File that holds the password."),
             OptionSpec("token", .secret(.none), "Token that writes must show; empty: none."),
             OptionSpec("token_file", .string(""), "File that holds the token."),
-            OptionSpec(
-                "tls_cert", .string(""), "Certificate of the server.",
-                refusedBecause: "this version listens without TLS; put a proxy with TLS in front"),
-            OptionSpec(
-                "tls_key", .string(""), "Key of the certificate.",
-                refusedBecause: "this version listens without TLS; put a proxy with TLS in front"),
-            OptionSpec(
-                "tls_allowed_cacerts", .strings([]), "Authorities of clients.",
-                refusedBecause: "this version listens without TLS; put a proxy with TLS in front"),
             OptionSpec("max_line_size", .size(0), "Longest line.", ignoredBecause: "lines are bounded by 1MiB"),
             OptionSpec(
                 "parser_type", .string(""), "Which of Telegraf's parsers.", ignoredBecause: "there is one parser"),
-        ],
+        ] + ServerTLSSettings.options,
         metrics: [MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what applications write")])],
         isService: true)
 
@@ -60,11 +51,12 @@ public actor InfluxDBListener: ServiceInput {
     private let tagNames: (database: String, retentionPolicy: String, bucket: String)
     private let access: ListenerAccess
     private let budget: BodyBudget
+    private let tls: ServerTLS?
     /// By the tags that a write's parameters give.
     private var parsers: [[Tag]: LineProtocolParser] = [:]
     private static let parsersLimit = 64
 
-    /// Errors: an address that is none, a secret file that cannot be read.
+    /// Errors: an address that is none, a secret or a certificate that cannot be read.
     public init(options: OptionValues, environment: InputEnvironment) throws {
         let text = options.string("service_address")
         guard let address = ListenAddress(text) else {
@@ -83,6 +75,7 @@ public actor InfluxDBListener: ServiceInput {
         )
         access = try ListenerAccess(options)
         budget = BodyBudget(bytes: bodyLimit.multipliedSaturated(by: 2))
+        tls = try ServerTLSSettings(options).map { try environment.certificates.load($0, log: environment.log) }
     }
 
     public func serve(_ emitter: any SampleEmitter) async throws {
@@ -95,7 +88,7 @@ public actor InfluxDBListener: ServiceInput {
         limits.idleTime = .seconds(120)
         let server = TCPServer(
             address: address, allowed: [], limits: limits, router: router(emitter), eventLoop: eventLoop,
-            budget: budget)
+            budget: budget, tls: tls)
         try await server.run { _ in }
     }
 

@@ -21,19 +21,27 @@ struct HTTPConnection: Sendable {
     let wire: Wire
     let peer: PeerRight
     let router: HTTPRouter
+    /// Of a connection with TLS.
+    let tlsPeer: TLSHandler.PeerSlot?
 
-    /// Puts guard and codec on a connection that has just been accepted, on its event loop; nil for one that is turned
+    /// Puts TLS, guard and codec on a connection that has just been accepted, on its event loop; nil for one that is turned
     /// away with the status `refusal`.
     static func make(
         on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter,
-        budget: BodyBudget? = nil
+        budget: BodyBudget? = nil, tls: ServerTLS? = nil
     ) throws -> HTTPConnection? {
         let pipeline = channel.pipeline.syncOperations
+        var tlsPeer: TLSHandler.PeerSlot?
+        if let tls {
+            guard let handler = TLSHandler(tls) else { throw ServerTLSError("no memory for TLS") }
+            tlsPeer = handler.peer
+            try pipeline.addHandler(handler)
+        }
         try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal, budget: budget), name: ConnectionGuard.name)
         guard refusal == nil else { return nil }
         try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
         let wire = try Wire(wrappingChannelSynchronously: channel)
-        return HTTPConnection(wire: wire, peer: peer, router: router)
+        return HTTPConnection(wire: wire, peer: peer, router: router, tlsPeer: tlsPeer)
     }
 
     /// Returns when the connection has ended, for whatever reason: none of them concerns anybody else.
@@ -57,9 +65,11 @@ struct HTTPConnection: Sendable {
     }
 
     private func request(_ head: HTTPRequestHead, _ body: [UInt8]) -> ServedRequest {
-        ServedRequest(
+        var request = ServedRequest(
             method: head.method.rawValue, target: head.uri,
             headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer)
+        request.tlsPeer = tlsPeer?.value
+        return request
     }
 
     private func tell(_ milestone: ConnectionGuard.Milestone) async throws {

@@ -11,6 +11,8 @@ public struct ServedRequest: Sendable {
     public var headers: [(name: String, value: String)]
     public var body: [UInt8]
     public var peer: PeerRight
+    /// Who the client proved to be by a certificate.
+    public var tlsPeer: TLSPeer?
 
     public init(
         method: String, target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],

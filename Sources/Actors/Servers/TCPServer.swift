@@ -7,24 +7,26 @@ import Pipeline
 ///
 /// Promises: addresses outside of `allowed` get 403 and one client too many gets 503 before they can say a word; what is
 /// too large or too slow is closed by `ConnectionGuard`; a connection is one child task and cannot harm another.
-/// Refuses: TLS, names of hosts (no name service is asked), bodies beyond the limit.
+/// With TLS nobody says a word before the handshake. Refuses: names of hosts (no name service is asked), bodies beyond the limit.
 public struct TCPServer: Sendable {
     private let address: ListenAddress
     /// Empty: everybody.
     private let allowed: [AddressRange]
     private let limits: ServerLimits
     private let budget: BodyBudget?
+    private let tls: ServerTLS?
     private let router: HTTPRouter
     private let eventLoop: any EventLoop
 
     public init(
         address: ListenAddress, allowed: [AddressRange], limits: ServerLimits, router: HTTPRouter,
-        eventLoop: any EventLoop, budget: BodyBudget? = nil
+        eventLoop: any EventLoop, budget: BodyBudget? = nil, tls: ServerTLS? = nil
     ) {
         self.address = address
         self.allowed = allowed
         self.limits = limits
         self.budget = budget
+        self.tls = tls
         self.router = router
         self.eventLoop = eventLoop
     }
@@ -79,7 +81,8 @@ public struct TCPServer: Sendable {
         } else {
             channel.closeFuture.whenComplete { _ in clients.leave() }
         }
-        return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: .read, router, budget: budget)
+        return try HTTPConnection.make(
+            on: channel, limits, refusal: refusal, peer: .read, router, budget: budget, tls: tls)
     }
 
     private func isAllowed(_ peer: SocketAddress?) -> Bool {

@@ -10,6 +10,10 @@ extension Daemon {
         if !wiring.log.reopen() {
             logger.error("cannot reopen the log file", metadata: ["reason": "\(String(cString: strerror(errno)))"])
         }
+        // Renewed files stand under their old names, so that no option changes.
+        for trouble in wiring.certificates.reload() {
+            logger.error("a listener keeps its certificate", metadata: ["reason": "\(trouble)"])
+        }
         let report = options.load()
         let now = wiring.loops.main.wall
         guard !isStopping else {

@@ -85,6 +85,7 @@ extension ExpositionSettings {
         password = SecretSource(options, "basic_password")
         allowed = options.strings("ip_range").compactMap(AddressRange.init)
         headers = options.table("http_headers")
+        tls = ServerTLSSettings(options)
         limits.requestTime = options.duration("read_timeout")
         limits.stallTime = options.duration("write_timeout")
     }

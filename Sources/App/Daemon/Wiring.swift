@@ -26,6 +26,7 @@ struct Wiring: Sendable {
     let ledger = AgentLedger(version: Version.current)
     let http: CurlMulti
     let names = NameLookup()
+    let certificates = ServerCertificates()
     let spillRoot: String
     let stateDirectory: String
     let crashes: CrashRecord
@@ -193,7 +194,7 @@ struct Wiring: Sendable {
         case "prometheus_client":
             ExpositionTransport(
                 settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
-                log: log.logger("output", level: output.logLevel))
+                certificates: certificates, log: log.logger("output", level: output.logLevel))
         default:
             influxDB(output, route)
         }
@@ -208,9 +209,12 @@ struct Wiring: Sendable {
     }
 
     private var inputEnvironment: InputEnvironment {
-        InputEnvironment(
+        var environment = InputEnvironment(
             host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, names: names, files: files,
             eventLoop: loops.main.eventLoop, stateDirectory: stateDirectory)
+        environment.certificates = certificates
+        environment.log = log.logger("input")
+        return environment
     }
 
     /// For the test of crash attribution: the input that ends the process when it gathers.

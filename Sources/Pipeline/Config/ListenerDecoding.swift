@@ -1,4 +1,13 @@
 extension ConfigDecodingRun {
+    /// What the options of a server's TLS need of each other.
+    mutating func checkServerTLS(_ instance: Instance, _ options: OptionValues, _ places: [String: ConfigOrigin]) {
+        for mistake in ServerTLSSettings.mistakes(in: options) {
+            issues.append(
+                ConfigIssue(
+                    .error, places[mistake.name] ?? instance.origin, "\(instance.path).\(mistake.name)", mistake.text))
+        }
+    }
+
     /// What the table of a server of ours says beyond the kinds of its options: address, networks, names and passwords.
     mutating func checkListener(_ instance: Instance, _ options: OptionValues, _ places: [String: ConfigOrigin]) {
         func complain(_ name: String, _ message: String, _ severity: ConfigIssue.Severity = .error) {

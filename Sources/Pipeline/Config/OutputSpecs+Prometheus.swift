@@ -29,16 +29,9 @@ extension OutputSpecs {
                 "read_timeout", .duration(.seconds(10)), "Longest time for a request to arrive.", bounds: 0.1...600),
             OptionSpec(
                 "write_timeout", .duration(.seconds(10)), "Longest standstill of a reply.", bounds: 0.1...600),
-            OptionSpec("tls_cert", .string(""), "File with a certificate.", refusedBecause: noTLS),
-            OptionSpec("tls_key", .string(""), "File with its key.", refusedBecause: noTLS),
-            OptionSpec(
-                "tls_allowed_cacerts", .strings([]), "Authorities of clients' certificates.", refusedBecause: noTLS),
             OptionSpec(
                 "name_sanitization", .string("legacy"), "Which characters names may have.",
                 choices: ["legacy", "utf8"],
                 refusedBecause: "only legacy is available in this version"),
-        ])
-
-    private static let noTLS =
-        "this version serves without TLS; listen on loopback and put a TLS proxy in front"
+        ] + ServerTLSSettings.options)
 }

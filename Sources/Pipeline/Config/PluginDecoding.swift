@@ -16,13 +16,15 @@ extension ConfigDecodingRun {
             precision: source == .metric ? TickSchedule.precision(configured: precision, interval: interval) : .zero,
             timeSource: source, arrivalPrecision: spec.isService ? values.duration("precision") : nil)
         warnAboutNumbers(instance)
+        let options = OptionValues(spec.options, set: own.values)
+        if options.has("tls_allowed_cacerts") { checkServerTLS(instance, options, own.origins) }
         inputs.append(
             InputConfig(
                 id: identify(instance, values, group: "inputs"), plugin: spec.name,
                 alias: values.string("alias"), schedule: schedule,
                 metric: metricOptions(values, common.origins, instance, agent),
                 logLevel: ConfigLogLevel(rawValue: values.string("log_level")),
-                options: OptionValues(spec.options, set: own.values)))
+                options: options))
     }
 
     mutating func add(output instance: Instance, _ agent: AgentConfig, _ outputs: inout [OutputConfig]) {
@@ -43,6 +45,7 @@ extension ConfigDecodingRun {
         let routes = hasServer ? routes(instance, options, own.origins) : []
         if hasServer { checkServer(instance, options, own.origins) }
         if options.has("listen") { checkListener(instance, options, own.origins) }
+        if options.has("tls_allowed_cacerts") { checkServerTLS(instance, options, own.origins) }
         outputs.append(
             OutputConfig(
                 id: identify(instance, values, group: "outputs"), plugin: spec.name,

@@ -24,13 +24,13 @@ class Authority:
     def certificate(self):
         return os.path.join(self.folder, self.name + ".pem")
 
-    def issue(self, name, subject="localhost", names="DNS:localhost,IP:127.0.0.1"):
-        """A leaf: (certificate path, key path)."""
+    def issue(self, name, subject="localhost", names="DNS:localhost,IP:127.0.0.1", days=2):
+        """A leaf: (certificate path, key path). Without `names` it has a common name only; `days` below 0: expired."""
         with open(os.path.join(self.folder, name + ".ext"), "w") as file:
-            file.write("subjectAltName=%s\n" % names)
+            file.write("subjectAltName=%s\n" % names if names else "basicConstraints=CA:FALSE\n")
         openssl(self.folder, "req", "-newkey", "ec", *CURVE, "-nodes",
                 "-subj", "/CN=" + subject, "-keyout", name + ".key", "-out", name + ".csr")
-        openssl(self.folder, "x509", "-req", "-in", name + ".csr", "-out", name + ".pem", "-days", "2",
+        openssl(self.folder, "x509", "-req", "-in", name + ".csr", "-out", name + ".pem", "-days", str(days),
                 "-CA", self.name + ".pem", "-CAkey", self.name + ".key", "-CAcreateserial", "-extfile", name + ".ext")
         os.chmod(os.path.join(self.folder, name + ".key"), 0o600)
         return os.path.join(self.folder, name + ".pem"), os.path.join(self.folder, name + ".key")
