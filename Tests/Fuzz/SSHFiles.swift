@@ -30,7 +30,12 @@ public func fuzzSSHFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     if let body = SSHAgentReply.body(bytes) { _ = SSHAgentReply.keys(body) }
     _ = SSHAgentReply.keys(bytes)
     _ = SSHAgentReply.signature(bytes)
-    _ = RemoteHolder(bytes)
+    if let greeting = SessionGreeting(bytes) { _ = greeting.holder.command }
+    let book = HolderBook(bytes)
+    precondition(HolderBook(book.encoded) == book, "a book of holders does not read back")
+    let fromLines = HolderBook(Array("godwit tunnel holders 1\n".utf8) + bytes)
+    precondition(HolderBook(fromLines.encoded) == fromLines, "a book of holders does not read back")
+    _ = ForwardProbe.http(path: "/", status: 204).complaint(about: ProbeReply(bytes))
     let text = String(decoding: bytes, as: UTF8.self)
     if let place = SocketPlace(parsing: text, allowsAnyPort: choice & 4 == 0) {
         precondition(SocketPlace(parsing: "\(place)", allowsAnyPort: true) == place, "a place does not read back")

@@ -16,6 +16,10 @@ struct ForwardSurroundings {
     let takeOver: (String) -> Void
     /// Asks a name server; the forward of this id gets `didLookUp`.
     let lookUp: (NetworkPlace, String) -> Void
+    /// A connection was joined.
+    let joined: () -> Void
+    /// The server's own address of the session; empty while it is not known.
+    let serverAddress: () -> String
 }
 
 /// One forward of a tunnel over all its sessions: set up anew with each, with its state, reason and counters.
@@ -31,14 +35,15 @@ class Forward {
     private var probeTimer: UInt64?
     /// Why the last connection did not reach the target, and when; nil when it did.
     private(set) var lastFailure: (failure: TunnelFailure, at: Instant)?
-
-    /// How often a forward is tried from end to end.
-    static let probeInterval = Duration.seconds(30)
+    private var jitter: JitterSource
+    /// A probe is under way.
+    private var isProbing = false
 
     init(_ spec: ForwardSpec, _ around: ForwardSurroundings) {
         self.spec = spec
         self.around = around
         tracker = StateTracker(now: around.loop.now)
+        jitter = JitterSource(seed: spec.id.utf8.reduce(5_381) { $0 &* 33 &+ UInt64($1) })
     }
 
     /// A new session stands.
@@ -56,7 +61,7 @@ class Forward {
         for stream in streams.values { stream.breakOff() }
     }
 
-    /// Tries it from end to end.
+    /// Tries it from end to end; `didProbe` is called once with what came of it, unless the session ends before.
     func probe(_ link: SSHLink) {}
 
     // MARK: For both kinds
@@ -76,9 +81,6 @@ class Forward {
         if tracker.failed(failure.reason, failure.message, now: around.loop.now) { around.changed(spec, tracker) }
     }
 
-    /// A probe did not reach the target.
-    func note(unreached failure: TunnelFailure) { lastFailure = (failure, around.loop.now) }
-
     var hasRoom: Bool { streams.count < around.limits.connections }
 
     /// Joins a channel and a local socket.
@@ -90,24 +92,59 @@ class Forward {
         // A stream that is broken off outlives the forward until its channel is closed.
         stream.didFinish = { [weak self] in self?.streams[id] = nil }
         channel.link.add(stream)
+        around.joined()
     }
 
-    func startProbing(_ link: SSHLink, soon: Bool) {
+    // MARK: Probes
+
+    /// Probes begin with the listener. Their distances differ a little, so that many forwards do not keep step.
+    func startProbing(_ link: SSHLink) {
         stopProbing()
-        probeTimer = around.loop.schedule(
-            at: around.loop.now + (soon ? .milliseconds(200) : Self.probeInterval)
-        ) { [weak self] in
+        guard spec.probe != .none else { return }
+        probe(link, after: .milliseconds(200 + Int(jitter.next() % 600)))
+    }
+
+    private func probe(_ link: SSHLink, after delay: Duration) {
+        probeTimer = around.loop.schedule(at: around.loop.now + delay) { [weak self] in
             guard let self else { return }
             probeTimer = nil
             guard link.isAlive else { return }
-            probe(link)
-            startProbing(link, soon: false)
+            if !isProbing {
+                isProbing = true
+                probe(link)
+            }
+            probe(link, after: spec.probeEvery * (0.9 + Double(jitter.next() % 200) / 1_000))
         }
+    }
+
+    /// A probe came to its end.
+    func didProbe(_ failure: TunnelFailure?) {
+        isProbing = false
+        guard failure?.reason != .sessionLost, failure?.reason != .stopped else { return }
+        lastFailure = failure.map { ($0, around.loop.now) }
+        if tracker.probed(failure, now: around.loop.now) { around.changed(spec, tracker) }
+    }
+
+    /// Asks over a channel that leads to the target, if this forward's probe asks anything.
+    func converse(_ channel: SSHChannel, _ done: @escaping (TunnelFailure?) -> Void) {
+        let request = spec.probe.request(to: spec.target)
+        guard !request.isEmpty else {
+            channel.discard()
+            return done(nil)
+        }
+        channel.link.add(
+            SSHQuestion(channel.handle, request, within: around.timing.targetDial) { [probe = spec.probe] result in
+                switch result {
+                case .success(let reply): done(probe.complaint(about: reply))
+                case .failure(let failure): done(failure)
+                }
+            })
     }
 
     private func stopProbing() {
         if let probeTimer { around.loop.cancelTimer(probeTimer) }
         probeTimer = nil
+        isProbing = false
     }
 
     var status: ForwardStatus {
@@ -158,7 +195,7 @@ final class LocalForward: Forward {
         self.listener = listener
         port = listener.port
         become(.up)
-        startProbing(link, soon: true)
+        startProbing(link)
     }
 
     private func accepted(_ descriptor: Int32) {
@@ -186,17 +223,15 @@ final class LocalForward: Forward {
     }
 
     override func probe(_ link: SSHLink) {
-        guard let link = around.link(spec.target) else { return }
+        guard let link = around.link(spec.target) else { return didProbe(TunnelFailure(.stopped, "")) }
         let request = SSHOpener.Request.direct(to: spec.target, window: 1_024) { [weak self] result in
+            guard let self else {
+                if case .success(let channel) = result { channel.discard() }
+                return
+            }
             switch result {
-            case .success(let channel):
-                channel.discard()
-                self?.noteSuccess()
-            case .failure(let failure):
-                guard let self, failure.reason != .sessionLost, tracker.state == .up || tracker.state == .degraded
-                else { return }
-                note(unreached: failure)
-                become(.degraded, failure.reason, failure.message)
+            case .success(let channel): converse(channel) { [weak self] in self?.didProbe($0) }
+            case .failure(let failure): didProbe(failure)
             }
         }
         link.opener.open(link, request, within: around.timing.targetDial)

@@ -18,6 +18,10 @@ final class RemoteForward: Forward {
     private var retryDelay = Duration.seconds(3)
     /// Ends the probe under way with what became of the connection that it made.
     private var probed: ((TunnelFailure?) -> Void)?
+    /// The connection that it made came here and reached the target.
+    private var hasArrived = false
+    /// Counts probes, so that a late answer settles none but its own.
+    private var probeNumber: UInt64 = 0
 
     private var place: NetworkPlace {
         if case .tcp(let place) = spec.bind { return place }
@@ -53,7 +57,7 @@ final class RemoteForward: Forward {
         self.acceptor = acceptor
         link.add(acceptor)
         become(.up)
-        startProbing(link, soon: true)
+        startProbing(link)
     }
 
     // MARK: A refusal
@@ -140,7 +144,8 @@ final class RemoteForward: Forward {
             case .success(let descriptor):
                 noteSuccess()
                 join(SSHChannel(handle: channel, link: link), descriptor)
-                settleProbe(nil)
+                hasArrived = true
+                if spec.probe == .tcp { settleProbe(nil) }
             case .failure(let failure):
                 link.add(SSHDiscard(channel))
                 noteFailure(failure)
@@ -185,22 +190,24 @@ final class RemoteForward: Forward {
 
     /// From the server to where it should listen, and on to the target: proves the address, the session and the target.
     override func probe(_ link: SSHLink) {
-        guard let port else { return }
-        let isWildcard = ["0.0.0.0", "::", "*", ""].contains(place.host)
-        dialBack(link, NetworkPlace(isWildcard ? "127.0.0.1" : place.host, port)) { [weak self] failure in
-            guard let self, tracker.state == .up || tracker.state == .degraded else { return }
+        guard let port else { return didProbe(TunnelFailure(.stopped, "")) }
+        let far = FarSideProbe(place, port: port, serverAddress: around.serverAddress())
+        dialBack(far.place) { [weak self] failure in
+            guard let self else { return }
             switch failure?.reason {
-            case nil: noteSuccess()
             // It is not allowed to look: nothing is known.
-            case .forwardDenied?, .sessionLost?, .stopped?: break
-            case .targetRefused? where !isWildcard && !place.isLoopback && failure?.message == Self.notThere:
-                dialBack(link, NetworkPlace("127.0.0.1", port)) { [weak self] failure in
-                    let reason: TunnelReason = failure?.message == Self.notThere ? .probeFailed : .boundLoopback
-                    let text = "the server listens at 127.0.0.1 only; it needs GatewayPorts clientspecified"
-                    self?.become(.degraded, reason, reason == .boundLoopback ? text : "nobody listens at the server")
+            case .forwardDenied?: didProbe(TunnelFailure(.stopped, ""))
+            case .targetRefused? where failure?.message == Self.notThere:
+                guard let masked = far.masked else { return didProbe(TunnelFailure(.probeFailed, Self.notThere)) }
+                dialBack(masked) { [weak self] failure in
+                    guard failure?.message != Self.notThere else {
+                        self?.didProbe(TunnelFailure(.probeFailed, Self.notThere))
+                        return
+                    }
+                    let text = "the server listens at \(masked.host) only; it needs GatewayPorts clientspecified"
+                    self?.didProbe(TunnelFailure(.boundLoopback, text))
                 }
-            case let reason?:
-                become(.degraded, failure?.message == Self.notThere ? .probeFailed : reason, failure?.message ?? "")
+            default: didProbe(failure)
             }
         }
     }
@@ -208,26 +215,41 @@ final class RemoteForward: Forward {
     private static let notThere = "nobody listens at the server"
 
     /// Connects to `place` from the server. What comes back here tells whether the target answers.
-    private func dialBack(_ link: SSHLink, _ place: NetworkPlace, _ body: @escaping (TunnelFailure?) -> Void) {
-        guard let side = around.link(.tcp(place)) else { return }
-        settleProbe(TunnelFailure(.stopped, ""))
+    private func dialBack(_ place: NetworkPlace, _ body: @escaping (TunnelFailure?) -> Void) {
+        guard let side = around.link(.tcp(place)) else { return body(TunnelFailure(.stopped, "")) }
+        hasArrived = false
+        probed = body
+        probeNumber &+= 1
         let request = SSHOpener.Request.direct(to: .tcp(place), window: 1_024) { [weak self] result in
-            guard let self else { return }
+            guard let self else {
+                if case .success(let channel) = result { channel.discard() }
+                return
+            }
             switch result {
             case .failure(let failure):
                 settleProbe(
                     failure.reason == .targetRefused ? TunnelFailure(.targetRefused, Self.notThere) : failure)
-            case .success(let channel):
-                // Our own end of it comes in as a connection of this forward, whose dial settles the probe.
-                link.after(around.timing.targetDial + .seconds(1)) { [weak self] _ in
-                    self?.settleProbe(
-                        TunnelFailure(.probeFailed, "a connection to the server's port does not come here"))
-                }
-                channel.discard()
+            case .success(let channel): reached(channel)
             }
         }
-        probed = body
         side.opener.open(side, request, within: around.timing.targetDial)
+    }
+
+    /// Somebody listens there. Our own end of it comes in as a connection of this forward, whose dial tells the rest, or
+    /// what is asked through it does.
+    private func reached(_ channel: SSHChannel) {
+        // Settled by a client's connection that came first.
+        guard probed != nil else { return channel.discard() }
+        let number = probeNumber
+        _ = around.loop.schedule(at: around.loop.now + around.timing.targetDial + .seconds(1)) { [weak self] in
+            guard let self, number == probeNumber else { return }
+            settleProbe(TunnelFailure(.probeFailed, "a connection to the server's port does not come here"))
+        }
+        converse(channel) { [weak self] failure in
+            // Without a question the dial of the target is the answer; where that fails, it has the better reason.
+            guard let self, spec.probe != .tcp, hasArrived, number == probeNumber else { return }
+            settleProbe(failure)
+        }
     }
 
     private func settleProbe(_ failure: TunnelFailure?) {

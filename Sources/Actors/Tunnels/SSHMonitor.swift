@@ -44,7 +44,7 @@ final class SSHMonitor: SSHStep {
             let silence = timing.probeInterval * timing.probesMissed
             return link.end(TunnelFailure(.sessionFrozen, "the server did not answer for \(silence.inSeconds) s"))
         }
-        link.after(timing.probeInterval) { [unowned self] link in tick(link) }
+        link.after(timing.probeInterval) { link in link.monitor.tick(link) }
     }
 
     private func probe(_ link: SSHLink) {
@@ -55,13 +55,14 @@ final class SSHMonitor: SSHStep {
         }
         guard link.opener.slowTarget(link.loop.now) == nil else { return }
         let nowhere = SocketPlace.tcp(NetworkPlace("127.0.0.1", 1))
-        let request = SSHOpener.Request.direct(to: nowhere, window: 1_024) { [unowned self] result in
+        let request = SSHOpener.Request.direct(to: nowhere, window: 1_024) { [weak link] result in
             switch result {
             case .success(let channel):
                 channel.discard()
-                answered(link)
+                channel.link.monitor.answered(channel.link)
             case .failure(let failure):
-                if failure.reason == .targetRefused || failure.reason == .forwardDenied { answered(link) }
+                guard let link, failure.reason == .targetRefused || failure.reason == .forwardDenied else { return }
+                link.monitor.answered(link)
             }
         }
         link.opener.open(link, request, within: timing.probeInterval * timing.probesMissed)

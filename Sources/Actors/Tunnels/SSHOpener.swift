@@ -63,16 +63,19 @@ final class SSHOpener: SSHStep {
         }
         queue.append(request)
         request.deadline = deadline
-        request.timer = link.after(deadline + Self.patience) { [unowned self] link in expire(request, link) }
+        request.timer = link.after(deadline + Self.patience) { link in link.opener.expire(request, link) }
         link.turn()
         if !queue.isEmpty { watchCurrent(link) }
     }
 
     private func watchCurrent(_ link: SSHLink) {
         guard let watched = current else { return }
-        link.after(Self.slowAfter) { [unowned self] _ in
-            guard current === watched, queue.contains(where: { $0.target != watched.target }) else { return }
-            needsHelp?()
+        link.after(Self.slowAfter) { link in
+            let opener = link.opener
+            guard opener.current === watched, opener.queue.contains(where: { $0.target != watched.target }) else {
+                return
+            }
+            opener.needsHelp?()
         }
     }
 
@@ -89,11 +92,11 @@ final class SSHOpener: SSHStep {
     private func startDeadline(_ request: Request, _ link: SSHLink) {
         guard let timer = request.timer else { return }
         link.cancel(timer: timer)
-        request.timer = link.after(request.deadline) { [unowned self] link in
-            expire(request, link)
+        request.timer = link.after(request.deadline) { link in
+            link.opener.expire(request, link)
             // Whoever waits for the same target would only learn the same.
-            let same = queue.filter { $0.target != nil && $0.target == request.target }
-            for other in same { expire(other, link) }
+            let same = link.opener.queue.filter { $0.target != nil && $0.target == request.target }
+            for other in same { link.opener.expire(other, link) }
         }
     }
 

@@ -12,7 +12,7 @@ extension Tunnel {
             if isReady, let link { forward.begin(link) }
             return forward
         }
-        if isReady, let link, spec.takesOverPorts, holders.isEmpty, specs.contains(where: { $0.kind == .remote }) {
+        if isReady, let link, spec.takesOverPorts, presentHolder == nil, specs.contains(where: { $0.kind == .remote }) {
             learnHolder(link)
         }
     }
@@ -29,13 +29,18 @@ extension Tunnel {
         return .up(failure: forward.lastFailure?.failure, at: forward.lastFailure?.at ?? loop.now)
     }
 
+    /// Unowned is safe: a forward is held by its tunnel alone and acts on the loop only, and what calls it there (its
+    /// timers, listener, dials and requests, all weak) ends with the session, before `run` does; a tunnel that was never
+    /// run never began a forward. A strong reference would keep every tunnel that a reload took away.
     private var surroundings: ForwardSurroundings {
         ForwardSurroundings(
             tunnel: spec.name, loop: loop, timing: spec.timing, limits: spec.limits,
             changed: { [unowned self] spec, tracker in report(spec, tracker) },
             link: { [unowned self] target in openLink(for: target) },
             takeOver: { [unowned self] id in takeOver(for: id) },
-            lookUp: { [unowned self] place, id in lookUp(place, for: id) })
+            lookUp: { [unowned self] place, id in lookUp(place, for: id) },
+            joined: { [unowned self] in watchConnections() },
+            serverAddress: { [unowned self] in serverAddress })
     }
 
     private func report(_ forward: ForwardSpec, _ tracker: StateTracker) {
@@ -68,14 +73,32 @@ extension Tunnel {
         return free ?? link
     }
 
+    // MARK: Names
+
+    /// Asks a name server on a thread that may block, for a forward.
+    func lookUp(_ place: NetworkPlace, for forward: String) {
+        threads.post { [self, loop] in
+            let found = KernelAddress.resolve(place, isNumeric: false)
+            loop.post { self.assumeIsolated { $0.found(found, for: forward) } }
+        }
+    }
+
+    private func found(_ addresses: [KernelAddress], for id: String) {
+        for forward in forwards where forward.spec.id == id { (forward as? RemoteForward)?.didLookUp(addresses) }
+    }
+
     // MARK: Memory
 
     /// Every second, and ten times as often while too much waits: the bounds that libssh2 does not keep by itself, and
-    /// connections that nobody ends.
-    func watchMemory(_ link: SSHLink) {
-        link.after(link.isPressed ? .milliseconds(100) : .seconds(1)) { [self] _ in
+    /// connections that nobody ends. Only while there are any: a session without connections wakes nobody.
+    func watchConnections() {
+        guard !isWatching, let link else { return }
+        isWatching = true
+        link.after(link.isPressed ? .milliseconds(100) : .seconds(1)) { [self] link in
+            isWatching = false
             checkMemory()
-            if let link = self.link { watchMemory(link) }
+            let isBusy = link.isPressed || !sideLinks.isEmpty || forwards.contains { !$0.streams.isEmpty }
+            if isBusy { watchConnections() }
         }
     }
 

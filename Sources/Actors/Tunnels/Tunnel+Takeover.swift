@@ -5,25 +5,24 @@ import Pipeline
 ///
 /// A session that was cut without a word lives on at the server until TCP gives up, and its process keeps the ports of
 /// remote forwards. So each session asks which process serves it, and when a port is in use after a reconnect, the
-/// processes of earlier sessions are ended. Where the account has no shell this does nothing, and the port comes free
+/// processes of earlier sessions are ended, also those of an agent that was here before this one. Where the account has no shell this does nothing, and the port comes free
 /// when the server notices (`ClientAliveInterval`).
 extension Tunnel {
-    /// Number and start time of the process that serves the session, so that a reused number is never taken for it.
-    private static let question = "echo $PPID $(cut -d' ' -f22 /proc/$PPID/stat)"
-    private static let holdersLimit = 8
-
-    /// Asks the server's process for its number.
+    /// Asks the server's process who it is.
     func learnHolder(_ link: SSHLink) {
-        run(Self.question, on: link) { [self] output in
-            if let holder = RemoteHolder(output) { remember(holder) }
+        run(SessionGreeting.question, on: link) { [self, weak link] output in
+            guard let greeting = SessionGreeting(output), let link, link === self.link else { return }
+            serverAddress = greeting.serverAddress
+            remember(greeting.holder)
         }
     }
 
     private func remember(_ holder: RemoteHolder) {
         holders.removeAll { $0 == holder }
         holders.append(holder)
-        if holders.count > Self.holdersLimit { holders.removeFirst() }
+        if holders.count > HolderBook.holdersLimit { holders.removeFirst() }
         presentHolder = holder
+        holderFile?.set(holders, of: HolderBook.Owner(spec))
     }
 
     /// Ends the processes of earlier sessions that still live, and tells the forward whether there was one.
@@ -36,6 +35,7 @@ extension Tunnel {
             let didEnd = String(decoding: output, as: UTF8.self).contains("ended")
             if didEnd {
                 holders.removeAll { old.contains($0) }
+                holderFile?.set(holders, of: HolderBook.Owner(spec))
                 log.notice("ended what an earlier session left at the server", metadata: ["tunnel": "\(spec.name)"])
             }
             didTakeOver(didEnd, for: id)

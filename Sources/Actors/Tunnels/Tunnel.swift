@@ -35,6 +35,12 @@ public actor Tunnel {
     /// The processes of the server that served us, the present one last; for a port that one of them still holds.
     var holders: [RemoteHolder] = []
     var presentHolder: RemoteHolder?
+    /// Keeps `holders` over a restart of the agent.
+    let holderFile: HolderFile?
+    /// The server's own address of the session; empty while it is not known.
+    var serverAddress = ""
+    /// Connections are looked at every second.
+    var isWatching = false
     private var schedule: ReconnectSchedule
     private var isStopping = false
     private var nextTry: Instant?
@@ -51,15 +57,19 @@ public actor Tunnel {
 
     /// - Parameters:
     ///   - via: the tunnel to go through; nil for a server that is reached directly.
+    ///   - holders: where the processes of earlier sessions are kept; nil for nowhere.
     ///   - seed: of the waits between tries.
     public init(
-        spec: TunnelSpec, via: Tunnel?, loop: WorkLoop, threads: BlockingThreads, seed: UInt64, log: Logger
+        spec: TunnelSpec, via: Tunnel?, loop: WorkLoop, threads: BlockingThreads, holders: HolderFile? = nil,
+        seed: UInt64, log: Logger
     ) {
         self.spec = spec
         self.via = via
         self.loop = loop
         self.threads = threads
         self.log = log
+        holderFile = holders
+        self.holders = holders?[HolderBook.Owner(spec)] ?? []
         tracker = StateTracker(now: loop.now)
         schedule = ReconnectSchedule(timing: spec.timing, seed: seed)
     }
@@ -149,6 +159,7 @@ public actor Tunnel {
         let id = ObjectIdentifier(side)
         side.didEnd = { [self] _ in sideLinks.removeAll { ObjectIdentifier($0) == id } }
         side.opener.needsHelp = { [self] in nextEvent?(.success(.needsHelp)) }
+        watchConnections()
         link.opener.handOver(to: side, from: link)
         for other in sideLinks.dropLast() { other.opener.handOver(to: side, from: other) }
     }
@@ -157,15 +168,15 @@ public actor Tunnel {
         self.link = link
         isReady = true
         lastFailure = nil
-        link.didEnd = { [unowned self] failure in
+        // The link gives both up at its end.
+        link.didEnd = { [self] failure in
             ended(failure)
             nextEvent?(.success(.ended(failure)))
         }
-        link.opener.needsHelp = { [unowned self] in nextEvent?(.success(.needsHelp)) }
+        link.opener.needsHelp = { [self] in nextEvent?(.success(.needsHelp)) }
         note(.up, nil)
         for forward in forwards { forward.begin(link) }
         for dependent in dependents { loop.post { dependent.assumeIsolated { $0.wakePause?() } } }
-        watchMemory(link)
         if spec.takesOverPorts, forwards.contains(where: { $0.spec.kind == .remote }) { learnHolder(link) }
     }
 
@@ -174,6 +185,8 @@ public actor Tunnel {
         lastFailure = failure
         link = nil
         presentHolder = nil
+        serverAddress = ""
+        isWatching = false
         for side in sideLinks { side.end(failure) }
         sideLinks = []
         for forward in forwards { forward.end(failure) }
@@ -242,20 +255,6 @@ public actor Tunnel {
 
     func add(dependent: Tunnel) { dependents.append(dependent) }
     func remove(dependent: Tunnel) { dependents.removeAll { $0 === dependent } }
-
-    // MARK: Names
-
-    /// Asks a name server on a thread that may block, for a forward.
-    func lookUp(_ place: NetworkPlace, for forward: String) {
-        threads.post { [self, loop] in
-            let found = KernelAddress.resolve(place, isNumeric: false)
-            loop.post { self.assumeIsolated { $0.found(found, for: forward) } }
-        }
-    }
-
-    private func found(_ addresses: [KernelAddress], for id: String) {
-        for forward in forwards where forward.spec.id == id { (forward as? RemoteForward)?.didLookUp(addresses) }
-    }
 
     // MARK: Status
 

@@ -144,8 +144,7 @@ enum PrivateFile {
         return Array(bytes[..<min(length, limit)])
     }
 
-    /// Puts `line` at the end of `path`: the new file takes the place of the old one in one step, mode 0600.
-    /// Errors: what the system says.
+    /// Puts `line` at the end of `path`. Errors: what the system says.
     static func append(_ line: String, to path: String) throws(FileComplaint) {
         var content: [UInt8] = []
         do throws(FileComplaint) {
@@ -155,6 +154,11 @@ enum PrivateFile {
         }
         if let last = content.last, last != UInt8(ascii: "\n") { content.append(UInt8(ascii: "\n")) }
         content += line.utf8
+        try replace(path, with: content)
+    }
+
+    /// The new file takes the place of the old one in one step, mode 0600. Errors: what the system says.
+    static func replace(_ path: String, with content: [UInt8]) throws(FileComplaint) {
         let temporary = path + ".new"
         unlink(temporary)
         let descriptor = godwit_open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)

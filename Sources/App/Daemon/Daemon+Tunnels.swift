@@ -6,6 +6,8 @@ struct TunnelFleet {
     var tunnels: [String: Tunnel] = [:]
     var supervisor: Supervisor?
     let threads = BlockingThreads()
+    /// Which processes at servers may still hold ports of ours, also over a restart.
+    var holders: HolderFile?
 }
 
 extension Wiring {
@@ -14,10 +16,18 @@ extension Wiring {
         var system = SystemRandomNumberGenerator()
         let tunnel = Tunnel(
             spec: config.spec, via: config.spec.jump.last.flatMap { fleet.tunnels[$0] }, loop: loops.io,
-            threads: fleet.threads, seed: system.next(), log: log.logger("tunnel"))
+            threads: fleet.threads, holders: fleet.holders, seed: system.next(), log: log.logger("tunnel"))
         await tunnel.configure(forwards: config.allForwards(roadsIn: roadDirectory))
         await tunnels.set(config.id, tunnel)
         return tunnel
+    }
+
+    /// The state file of the tunnels.
+    func holderFile(_ threads: BlockingThreads) -> HolderFile {
+        let log = log.logger("tunnel")
+        return HolderFile(path: stateDirectory + "/tunnel-holders", threads: threads) { complaint in
+            log.warning("what a server may hold for us is not kept", metadata: ["error": "\(complaint)"])
+        }
     }
 
     func tunnelChild(_ tunnel: Tunnel) -> ChildSpec {
@@ -43,6 +53,7 @@ extension Daemon {
     /// The supervisor of the configured tunnels as a child of the root; none without tunnels.
     func tunnelChildren() async -> [ChildSpec] {
         guard !config.tunnels.isEmpty else { return [] }
+        openHolders()
         var children: [ChildSpec] = []
         for each in config.tunnels {
             let tunnel = await wiring.tunnel(each, in: fleet)
@@ -52,6 +63,11 @@ extension Daemon {
         let supervisor = wiring.tunnelSupervisor(children)
         fleet.supervisor = supervisor
         return [Daemon.child(supervisor)]
+    }
+
+    private func openHolders() {
+        if fleet.holders == nil { fleet.holders = wiring.holderFile(fleet.threads) }
+        fleet.holders?.keep(config.tunnels.map(\.spec))
     }
 
     private static func child(_ supervisor: Supervisor) -> ChildSpec {
@@ -69,6 +85,7 @@ extension Daemon {
             await tree.root.add(Daemon.child(supervisor))
         }
         guard let supervisor = fleet.supervisor else { return }
+        openHolders()
         // What goes through a tunnel that is made anew is made anew too.
         var rebuilt = Set(diff.tunnels.added + diff.tunnels.changed)
         for each in config.tunnels where each.spec.jump.last.map(rebuilt.contains) ?? false { rebuilt.insert(each.id) }

@@ -2,6 +2,9 @@
 struct OptionSettings {
     var values: [String: OptionValue] = [:]
     var origins: [String: ConfigOrigin] = [:]
+
+    /// Whether the file sets it.
+    func has(_ name: String) -> Bool { values[name] != nil }
 }
 
 /// Checks the entries of one table against declared options.

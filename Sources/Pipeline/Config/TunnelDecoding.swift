@@ -78,6 +78,7 @@ extension ConfigDecodingRun {
         }
         guard let server, issues.count == before else { return nil }
         origins["tunnels.\(name)"] = node.origin
+        for (option, origin) in settings.origins { origins["tunnels.\(name)/\(option)"] = origin }
         return (TunnelSpec(options, server: server), settings.origins)
     }
 
@@ -166,6 +167,12 @@ extension ConfigDecodingRun {
         if kind == .remote, case .unix? = bind {
             complain(place("bind"), "forwards.bind", "a remote forward listens at host:port")
         }
+        if !ForwardProbe.isPath(options.string("probe_path")) {
+            complain(place("probe_path"), "forwards.probe_path", "expected a path such as /ping")
+        }
+        if options.string("probe") != "http", let alone = ["probe_path", "probe_status"].first(where: settings.has) {
+            complain(place(alone), "forwards.\(alone)", "it needs probe = \"http\"")
+        }
         let name = options.string("tunnel")
         guard let index = tunnels.firstIndex(where: { $0.id == name }) else {
             // A tunnel with mistakes of its own is not called unknown.
@@ -190,6 +197,9 @@ extension ConfigDecodingRun {
         {
             complain(place("bind"), "forwards.bind", "another forward listens at \(bind)")
         }
-        tunnels[index].forwards.append(ForwardSpec(id: id, kind: kind, bind: bind, target: target))
+        var forward = ForwardSpec(id: id, kind: kind, bind: bind, target: target)
+        forward.setProbe(options)
+        tunnels[index].forwards.append(forward)
+        origins["forwards.\(name)/\(id)"] = place("bind")
     }
 }

@@ -49,6 +49,13 @@ public enum TunnelSpecs {
             choices: ["local", "remote"]),
         OptionSpec("bind", .string(""), "Where to listen: host:port, or the path of a unix socket for local."),
         OptionSpec("target", .string(""), "Where connections lead: host:port, or the path of a unix socket."),
+        OptionSpec(
+            "probe", .string("tcp"),
+            "How it is tried from end to end: a connection to the target, a GET that it must answer, or not at all.",
+            choices: ["tcp", "http", "none"]),
+        OptionSpec("probe_path", .string("/ping"), "Path of that GET."),
+        OptionSpec("probe_status", .integer(204), "Status that the answer must have.", bounds: 100...599),
+        OptionSpec("probe_every", .duration(.seconds(30)), "Distance of two probes.", bounds: 1...3_600),
     ]
 }
 
@@ -67,6 +74,20 @@ public struct TunnelConfig: Sendable, Hashable {
     }
 
     public init(spec: TunnelSpec) { self.spec = spec }
+}
+
+extension ForwardSpec {
+    /// How `[[forwards]]` wants to be tried.
+    mutating func setProbe(_ options: OptionValues) {
+        probeEvery = options.duration("probe_every")
+        switch options.string("probe") {
+        case "none": probe = .none
+        case "http":
+            probe = .http(
+                path: options.string("probe_path"), status: UInt16(clamping: options.integer("probe_status")))
+        default: probe = .tcp
+        }
+    }
 }
 
 extension TunnelSpec {

@@ -70,6 +70,9 @@ public struct StateTracker: Sendable, Hashable {
     public private(set) var restarts: UInt64 = 0
     private var failuresInARow = 0
     private var wasUp = false
+    /// A probe has set the state: only a probe can tell that what it found is over. Clients may well get through where
+    /// the server listens at the wrong address, or where the target answers with errors.
+    private var isFromProbe = false
 
     /// Failed connections in a row that make a forward degraded.
     private static let failureLimit = 3
@@ -86,6 +89,7 @@ public struct StateTracker: Sendable, Hashable {
             wasUp = true
             failuresInARow = 0
         }
+        isFromProbe = false
         self.message = message
         guard state != self.state || reason != self.reason else { return false }
         if state != self.state { since = now }
@@ -94,11 +98,12 @@ public struct StateTracker: Sendable, Hashable {
         return true
     }
 
-    /// A connection reached its target, a probe went through, the server answered. True when that ended a degradation.
+    /// A connection reached its target, or the server answered. True when that ended a degradation.
     @discardableResult
     public mutating func succeeded(now: Instant) -> Bool {
-        lastOK = now
         failuresInARow = 0
+        guard !isFromProbe || reason == .targetRefused || reason == .targetTimeout else { return false }
+        lastOK = now
         return state == .degraded ? become(.up, now: now) : false
     }
 
@@ -106,7 +111,21 @@ public struct StateTracker: Sendable, Hashable {
     @discardableResult
     public mutating func failed(_ reason: TunnelReason, _ message: String, now: Instant) -> Bool {
         failuresInARow = failuresInARow.addingSaturated(1)
-        guard state == .degraded || state == .up && failuresInARow >= Self.failureLimit else { return false }
+        guard !isFromProbe, state == .degraded || state == .up && failuresInARow >= Self.failureLimit else {
+            return false
+        }
         return become(.degraded, reason, message, now: now)
+    }
+
+    /// A probe came to its end: nil when all is well. It counts only for what stands. True when that is a change.
+    @discardableResult
+    public mutating func probed(_ failure: TunnelFailure?, now: Instant) -> Bool {
+        guard state == .up || state == .degraded else { return false }
+        guard let failure else {
+            isFromProbe = false
+            return succeeded(now: now)
+        }
+        defer { isFromProbe = true }
+        return become(.degraded, failure.reason, failure.message, now: now)
     }
 }

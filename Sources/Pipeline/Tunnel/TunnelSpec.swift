@@ -88,6 +88,9 @@ public struct ForwardSpec: Sendable, Hashable {
     public var target: SocketPlace
     /// Serves routes of outputs and nobody else: it has no port, and comes and goes with those routes.
     public var isInternal = false
+    public var probe = ForwardProbe.tcp
+    /// The distance of two probes.
+    public var probeEvery = Duration.seconds(30)
 
     public init(id: String, kind: Kind, bind: SocketPlace, target: SocketPlace) {
         self.id = id

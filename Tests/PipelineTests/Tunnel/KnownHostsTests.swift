@@ -210,16 +210,6 @@ struct KnownHostsTests {
         #expect((Base64.decode(text.utf8) != nil) == isGood)
     }
 
-    @Test("what the server prints about its process is believed only when it is two numbers")
-    func holder() throws {
-        let holder = try #require(RemoteHolder(Array("4242 987654\n".utf8)))
-        #expect(holder.pid == 4242 && holder.startTime == 987_654)
-        for text in ["", "4242", "4242 ", "1 5", "0 5", "x 5", "4242 5; rm -rf /", "4242 5 6", "-1 5", "99999999999 1"]
-        {
-            #expect(RemoteHolder(Array(text.utf8)) == nil, "\(text)")
-        }
-    }
-
     // MARK: Places
 
     @Test(
