@@ -1,6 +1,5 @@
 import CCrypto
 import Logging
-import NIOCore
 import Pipeline
 import Synchronization
 
@@ -42,15 +41,7 @@ public final class ServerTLS: Sendable {
         deinit { SSL_CTX_free(pointer) }
     }
     private let context: Mutex<Context>
-    private let failures = Mutex(Failures())
-
-    private struct Failures {
-        var counts: [String: Int] = [:]
-        /// Of the period in which so many were logged.
-        var began: NIODeadline?
-        var logged = 0
-        var unlogged = 0
-    }
+    private let failures = Mutex<[String: Int]>([:])
 
     /// Errors: a file that is missing or bad. An authority file without an authority is bad: nobody is let in by mistake.
     public init(_ settings: ServerTLSSettings, log: Logger) throws(ServerTLSError) {
@@ -72,31 +63,14 @@ public final class ServerTLS: Sendable {
     // MARK: Failures
 
     /// Handshakes that came to nothing, by reason; at most 64 reasons.
-    public var failureCounts: [String: Int] { failures.withLock { $0.counts } }
+    public var failureCounts: [String: Int] { failures.withLock { $0 } }
 
-    /// Counts, and says it, but at most ten times in ten seconds.
+    /// Counts it and says it. The log holds back what repeats.
     func failed(_ reason: String, peer: String) {
-        let suppressed: Int? = failures.withLock { failures in
-            if failures.counts[reason] != nil || failures.counts.count < 64 {
-                failures.counts[reason, default: 0] += 1
-            }
-            let now = NIODeadline.now()
-            if failures.began.map({ now - $0 >= .seconds(10) }) ?? true {
-                failures.began = now
-                failures.logged = 0
-            }
-            guard failures.logged < 10 else {
-                failures.unlogged += 1
-                return nil
-            }
-            failures.logged += 1
-            defer { failures.unlogged = 0 }
-            return failures.unlogged
+        failures.withLock { counts in
+            if counts[reason] != nil || counts.count < 64 { counts[reason, default: 0] += 1 }
         }
-        guard let suppressed else { return }
-        var metadata: Logger.Metadata = ["peer": "\(peer)", "reason": "\(reason)"]
-        if suppressed > 0 { metadata["others_before"] = "\(suppressed)" }
-        log.warning("TLS handshake refused", metadata: metadata)
+        log.warning("TLS handshake refused: \(reason)", metadata: ["peer": "\(peer)"])
     }
 
     // MARK: The context
