@@ -118,7 +118,6 @@ public actor HTTPResponseCollector: Collector {
         let bytes = options.size("response_body_max_size")
         probe.bodyLimit = Int(clamping: bytes > 0 ? bytes : 32 << 20)
         probe.keepsBody = keepsBody
-        probe.headerNames = Set(options.table("http_header_tags").keys.map { $0.lowercased() })
         var body = Array(options.string("body").utf8)
         if body.isEmpty { body = form(options.listTable("body_form")) }
         var request = HTTPRequest(
@@ -126,6 +125,7 @@ public actor HTTPResponseCollector: Collector {
             headers: options.table("headers").sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" },
             connection: connection(options, limit), timeout: limit)
         request.probe = probe
+        request.wantedHeaders = Set(options.table("http_header_tags").keys.map { $0.lowercased() })
         let (user, password) = (options.secret("username"), options.secret("password"))
         if !options.secret("token").isEmpty {
             request.credentials = .bearer(options.secret("token"))

@@ -161,7 +161,7 @@ final class CurlTransfer {
 
     /// One header line of the reply, its end included.
     fileprivate func note(_ line: UnsafeRawBufferPointer) {
-        guard let probe = request.probe else { return }
+        guard request.probe != nil || !request.wantedHeaders.isEmpty else { return }
         let text = String(decoding: line.prefix { $0 != 13 && $0 != 10 }, as: UTF8.self)
         if text.hasPrefix("HTTP/") {
             // The next reply, behind an interim one or a redirect.
@@ -171,12 +171,13 @@ final class CurlTransfer {
         } else if text.isEmpty {
             var status = 0
             _ = godwit_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
-            let isOver = status >= 200 && !(probe.followsRedirects && isRedirecting && 300..<400 ~= status)
-            if isOver { answered = KernelClock.monotonic() }
+            let followsRedirects = request.probe?.followsRedirects ?? false
+            let isOver = status >= 200 && !(followsRedirects && isRedirecting && 300..<400 ~= status)
+            if isOver, request.probe != nil { answered = KernelClock.monotonic() }
         } else if let colon = text.firstIndex(of: ":") {
             let name = text[..<colon].lowercased()
             if name == "location" { isRedirecting = true }
-            guard probe.headerNames.contains(name), headers[name] == nil else { return }
+            guard request.wantedHeaders.contains(name), headers[name] == nil else { return }
             headers[name] = Array(text[text.index(after: colon)...].utf8).trimmedText
         }
     }

@@ -28,6 +28,8 @@ public struct HTTPRequest: Sendable {
     public var timeout: Duration
     /// After a cancellation the transfer may still end for so long: a batch that is nearly through is not sent twice.
     public var cancelGrace: Duration
+    /// Names of headers of the reply that are wanted, in lower case.
+    public var wantedHeaders: Set<String> = []
     /// What a look at somebody's server does otherwise than a delivery; nil for deliveries.
     public var probe: HTTPProbe?
 
@@ -55,8 +57,6 @@ public struct HTTPProbe: Sendable, Hashable {
     public var bodyLimit = 64 * 1024
     /// Without it only the length is told.
     public var keepsBody = false
-    /// Names of headers of the reply that are wanted, in lower case.
-    public var headerNames: Set<String> = []
 
     public init() {}
 }
@@ -97,13 +97,13 @@ public struct HTTPReply: Sendable, Hashable {
     /// The header `Retry-After` as it came.
     public var retryAfter: String?
     public var elapsed: Duration
+    /// Those that were wanted, by their names in lower case; of several with one name the first.
+    public var headers: [String: String] = [:]
     // What only a probe gets:
     /// From the call to the end of the headers.
     public var answerTime = Duration.zero
     /// Length of the body as far as it came.
     public var bodyBytes = 0
-    /// By their names in lower case; of several with one name the first.
-    public var headers: [String: String] = [:]
     /// Why the body did not come to its end.
     public var bodyFailure: TransferFailure?
 

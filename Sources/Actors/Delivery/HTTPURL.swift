@@ -65,6 +65,9 @@ public struct HTTPURL: Sendable, Hashable {
     /// Host and, where given, port.
     public var authority: String { explicitPort.map { "\(bracketedHost):\($0)" } ?? bracketedHost }
 
+    /// The URL without user information.
+    var withoutUser: String { replacingHost(with: bracketedHost) }
+
     /// The URL with another host, without user information.
     func replacingHost(with name: String) -> String {
         let port = explicitPort.map { ":\($0)" } ?? ""

@@ -15,8 +15,7 @@ public struct InfluxDBSettings: Sendable, Hashable {
         }
     }
 
-    /// `http://host:8086`, `https://…`, `unix:///path`; several are servers of one cluster, any of them will do.
-    public var urls: [String]
+    public var server: ServerSettings
     public var database: String
     /// Set: `/api/v2/write` to this bucket, which is never created; database and retention policy do not count then.
     public var bucket: Bucket?
@@ -24,55 +23,17 @@ public struct InfluxDBSettings: Sendable, Hashable {
     /// Empty and `one` are not sent.
     public var writeConsistency = ""
     public var skipDatabaseCreation = false
-    /// Basic authentication; user information in the URL is used where this is empty.
-    public var username = ""
-    public var password = SecretSource.none
-    /// `Authorization: Token …`; goes before basic authentication.
-    public var token = SecretSource.none
-    /// nil: 10 s. Each 64 KiB of payload add a second.
-    public var timeout: Duration?
-    /// nil: the user agent of `connection`.
-    public var headers: [String: String] = [:]
     public var encoding = PayloadCodec.gzip
-    public var connection = HTTPConnectionOptions()
-    /// Only a 204 makes a probe good. Otherwise any answer that proves an HTTP server does, and the batch that follows
-    /// decides: a reverse proxy may well let through `/write` alone.
-    public var probesStrictly = false
     /// Whether a missing database may be created by the client.
     var createsDatabase: Bool { bucket == nil && !skipDatabaseCreation }
-    /// How long a request may still end after a cancellation.
-    public var cancelGrace = Duration.seconds(3)
 
     public init(urls: [String] = ["http://localhost:8086"], database: String = "telegraf") {
-        self.urls = urls
+        server = ServerSettings(urls: urls)
         self.database = database
     }
 }
 
-/// One server of an output: where to write and how to get there.
-struct InfluxDBEndpoint: Sendable {
-    let url: HTTPURL
-    let socketPath: String?
-    /// For logs: without user information.
-    let name: String
-
-    /// Errors: nil for anything but `http`, `https` and `unix` URLs.
-    init?(_ text: String) {
-        let unix = "unix://"
-        if text.hasPrefix(unix) {
-            let path = String(text.dropFirst(unix.count))
-            guard path.hasPrefix("/"), let url = HTTPURL("http://127.0.0.1") else { return nil }
-            self.url = url
-            socketPath = path
-            name = text
-        } else {
-            guard let url = HTTPURL(text) else { return nil }
-            self.url = url
-            socketPath = nil
-            name = Secret.redacted(url: text)
-        }
-    }
-
+extension ServerEndpoint {
     func writeURL(_ settings: InfluxDBSettings) -> String {
         if let bucket = settings.bucket {
             let items = [("org", bucket.organization), ("bucket", bucket.name), ("precision", "ns")]

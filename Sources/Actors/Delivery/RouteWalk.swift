@@ -26,7 +26,7 @@ public struct RouteWalk: Sendable {
     public init(settings: InfluxDBSettings, client: any HTTPClient, clock: any Clock) {
         self.settings = settings
         self.clock = clock
-        url = settings.urls.first.flatMap(HTTPURL.init)
+        url = settings.server.urls.first.flatMap(HTTPURL.init)
         transport = InfluxDBTransport(settings: settings, client: client, clock: clock)
     }
 
@@ -49,7 +49,7 @@ public struct RouteWalk: Sendable {
     }
 
     /// With a proxy for HTTP the first hops are the proxy's, and only it can walk the others.
-    private var isThroughProxy: Bool { settings.connection.proxy.map { !$0.isEmpty } ?? false }
+    private var isThroughProxy: Bool { settings.server.connection.proxy.map { !$0.isEmpty } ?? false }
 
     private func connectionHops() -> [RouteHop] {
         guard let url else { return [] }
@@ -92,9 +92,10 @@ public struct RouteWalk: Sendable {
         let answer = await transport.ping(deadline: started + .seconds(10))
         switch answer {
         case .status(let status, let isGood):
-            let wanted = settings.probesStrictly && !isGood ? ", wanted 204: this is not the database" : ""
+            let wanted = settings.server.probesStrictly && !isGood ? ", wanted 204: this is not the database" : ""
             let ping = hop(.ping, isGood, "status \(status)\(wanted)", started)
-            let verified = settings.connection.skipsVerification ? "encrypted, certificate not verified" : "verified"
+            let verified =
+                settings.server.connection.skipsVerification ? "encrypted, certificate not verified" : "verified"
             return isTLS ? [hop(.tls, true, verified, started), ping] : [ping]
         case .failure(let failure):
             // libcurl counts the handshake as part of connecting, and TCP stands by now.

@@ -19,7 +19,9 @@ extension SpillLog {
             if reader.pending.overlaps(outstanding.span, end: end) { return .batch(outstanding) }
             readers[key]?.outstanding[lane] = nil
         }
-        guard let target = reader.pending.next(lane, end: end, isStrict: settings.isStrict(key)) else { return .nothing }
+        guard let target = reader.pending.next(lane, end: end, isStrict: settings.isStrict(key)) else {
+            return .nothing
+        }
         guard let first = tail.first, target.start.sequence >= first.sequence else {
             return fetchFromDisk(key, lane, target)
         }

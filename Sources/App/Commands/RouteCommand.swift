@@ -75,9 +75,9 @@ struct RouteCheck: ParsableCommand {
     ) async -> [Walk] {
         let settings = InfluxDBSettings(output, route, roads: "", version: Version.current)
         var walks: [Walk] = []
-        for url in settings.urls {
+        for url in settings.server.urls {
             var one = settings
-            one.urls = [url]
+            one.server.urls = [url]
             let walker = RouteWalk(settings: one, client: http, clock: loop)
             let probe = writes ? point(route, config, loop) : nil
             let hops = await walker.hops(probe: probe)

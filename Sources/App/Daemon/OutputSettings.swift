@@ -13,9 +13,8 @@ extension FileSettings {
     }
 }
 
-extension InfluxDBSettings {
-    /// `[[outputs.influxdb]]` or `[[outputs.influxdb_v2]]` over one of its routes. `roads`: where the internal forwards of
-    /// tunnels listen.
+extension ServerSettings {
+    /// What all outputs with servers have, over one route. `roads`: where the internal forwards of tunnels listen.
     init(_ output: OutputConfig, _ route: RouteConfig, roads: String, version: String) {
         let options = output.options
         func optional(_ name: String) -> String? {
@@ -23,20 +22,12 @@ extension InfluxDBSettings {
             return value.isEmpty ? nil : value
         }
         self.init(urls: route.urls.isEmpty ? options.strings("urls") : route.urls)
-        if options.has("bucket") {
-            bucket = Bucket(organization: options.string("organization"), name: options.string("bucket"))
-        } else {
-            database = options.string("database")
-            retentionPolicy = options.string("retention_policy")
-            writeConsistency = options.string("write_consistency")
-            skipDatabaseCreation = options.bool("skip_database_creation")
+        timeout = options.duration("timeout")
+        headers = options.table("http_headers")
+        if options.has("username") {
             username = options.string("username")
             password = SecretSource(options, "password")
         }
-        token = SecretSource(options, "token")
-        timeout = options.duration("timeout")
-        headers = options.table("http_headers")
-        encoding = options.string("content_encoding") == "gzip" ? .gzip : .identity
         connection.userAgent = optional("user_agent") ?? "godwit/\(version)"
         connection.proxy = optional("http_proxy")
         connection.tlsAuthorities = optional("tls_ca")
@@ -48,12 +39,11 @@ extension InfluxDBSettings {
         if !route.tlsServerName.isEmpty { connection.tlsServerName = route.tlsServerName }
         connection.unixSocketPath = route.road?.socketPath(in: roads)
         probesStrictly = route.probesStrictly
-        if route.kind == .metadata { forgetSecrets() }
     }
 
     /// The metadata service knows this machine by its address. Whoever answers in its place must not learn a password,
     /// and no proxy stands before a link-local address.
-    private mutating func forgetSecrets() {
+    fileprivate mutating func forgetSecrets() {
         username = ""
         password = .none
         token = .none
@@ -61,6 +51,37 @@ extension InfluxDBSettings {
         connection.tlsCertificate = nil
         connection.tlsKey = nil
         connection.proxy = ""
+    }
+}
+
+extension InfluxDBSettings {
+    /// `[[outputs.influxdb]]` or `[[outputs.influxdb_v2]]` over one of its routes.
+    init(_ output: OutputConfig, _ route: RouteConfig, roads: String, version: String) {
+        let options = output.options
+        self.init()
+        server = ServerSettings(output, route, roads: roads, version: version)
+        server.token = SecretSource(options, "token")
+        if options.has("bucket") {
+            bucket = Bucket(organization: options.string("organization"), name: options.string("bucket"))
+        } else {
+            database = options.string("database")
+            retentionPolicy = options.string("retention_policy")
+            writeConsistency = options.string("write_consistency")
+            skipDatabaseCreation = options.bool("skip_database_creation")
+        }
+        encoding = options.string("content_encoding") == "gzip" ? .gzip : .identity
+        if route.kind == .metadata { server.forgetSecrets() }
+    }
+}
+
+extension RemoteWriteSettings {
+    /// `[[outputs.prometheus_remote_write]]` over one of its routes.
+    init(_ output: OutputConfig, _ route: RouteConfig, roads: String, version: String) {
+        self.init(
+            server: ServerSettings(output, route, roads: roads, version: version),
+            version: RemoteWriteEncoder.Version(rawValue: output.options.string("protocol")) ?? .first)
+        server.token = SecretSource(output.options, "bearer_token")
+        server.tokenScheme = .bearer
     }
 }
 

@@ -195,15 +195,22 @@ struct Wiring: Sendable {
             ExpositionTransport(
                 settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
                 certificates: certificates, log: log.logger("output", level: output.logLevel))
+        case "prometheus_remote_write":
+            overRoad(
+                route,
+                RemoteWriteTransport(
+                    settings: RemoteWriteSettings(output, route, roads: roadDirectory, version: Version.current),
+                    client: http, worker: loops.disk, clock: loops.disk))
         default:
-            influxDB(output, route)
+            overRoad(
+                route,
+                InfluxDBTransport(
+                    settings: InfluxDBSettings(output, route, roads: roadDirectory, version: Version.current),
+                    client: http, clock: loops.disk))
         }
     }
 
-    private func influxDB(_ output: OutputConfig, _ route: RouteConfig) -> any Transport {
-        let transport = InfluxDBTransport(
-            settings: InfluxDBSettings(output, route, roads: roadDirectory, version: Version.current), client: http,
-            clock: loops.disk)
+    private func overRoad(_ route: RouteConfig, _ transport: any Transport) -> any Transport {
         guard let road = route.road else { return transport }
         return TunnelTransport(road: road, inner: transport, tunnels: tunnels, clock: loops.disk)
     }

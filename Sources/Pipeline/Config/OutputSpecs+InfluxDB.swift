@@ -2,12 +2,14 @@ extension OutputSpecs {
     /// InfluxDB 1.x and what speaks its `/write`: all options of Telegraf's output, and files for the secrets.
     public static let influxdb = PluginSpec(
         name: "influxdb", summary: "Writes to InfluxDB 1.x or a server that speaks its write protocol.",
-        options: [serverURLs] + databaseOptions + tokenOptions + request + tls + databaseElsewhere + elsewhere)
+        options: [serverURLs] + databaseOptions + tokenOptions + httpRequest + encoding + rateLimit + tls
+            + databaseElsewhere + elsewhere)
 
     /// InfluxDB 2.x and what speaks its `/api/v2/write`, such as InfluxDB 3 and VictoriaMetrics.
     public static let influxdbV2 = PluginSpec(
         name: "influxdb_v2", summary: "Writes to InfluxDB 2.x or a server that speaks its write protocol.",
-        options: [serverURLs] + bucketOptions + tokenOptions + request + tls + bucketElsewhere + elsewhere)
+        options: [serverURLs] + bucketOptions + tokenOptions + httpRequest + encoding + rateLimit + tls
+            + bucketElsewhere + elsewhere)
 
     private static let serverURLs = OptionSpec(
         "urls", .strings(["http://localhost:8086"]), "Servers of one cluster; each write goes to one of them.")
@@ -34,20 +36,26 @@ extension OutputSpecs {
         OptionSpec("token_file", .string(""), "File with the token, read again when it changes."),
     ]
 
-    private static let request: [OptionSpec] = [
+    static let httpRequest: [OptionSpec] = [
         OptionSpec("timeout", .duration(.seconds(5)), "Longest time for a whole request.", bounds: 0.1...600),
         OptionSpec("user_agent", .string(""), "User-Agent header; empty means godwit with its version."),
         OptionSpec("http_headers", .table([:]), "Additional headers."),
         OptionSpec("http_proxy", .string(""), "Proxy for HTTP; empty means what the environment says."),
+    ]
+
+    private static let encoding: [OptionSpec] = [
         OptionSpec("content_encoding", .string("gzip"), "Compression of what is sent.", choices: ["gzip", "identity"]),
         OptionSpec("influx_uint_support", .bool(false), "Write unsigned fields as such; only some servers take them."),
         OptionSpec("influx_omit_timestamp", .bool(false), "Leave timestamps out, so that the server sets them."),
+    ]
+
+    static let rateLimit: [OptionSpec] = [
         OptionSpec(
             "rate_limit", .string("unlimited"), "Bytes of line protocol, before compression, in each period."),
         OptionSpec("rate_limit_period", .duration(.zero), "That period.", bounds: 0...86_400),
     ]
 
-    private static let tls: [OptionSpec] = [
+    static let tls: [OptionSpec] = [
         OptionSpec("tls_ca", .string(""), "File with the certificates that are trusted; empty means the system's."),
         OptionSpec("tls_cert", .string(""), "File with the client certificate."),
         OptionSpec("tls_key", .string(""), "File with its key."),

@@ -34,4 +34,24 @@ extension OutputSpecs {
                 choices: ["legacy", "utf8"],
                 refusedBecause: "only legacy is available in this version"),
         ] + ServerTLSSettings.options)
+
+    /// Prometheus and all that take its remote write: Mimir, Thanos, VictoriaMetrics.
+    public static let remoteWrite = PluginSpec(
+        name: "prometheus_remote_write", summary: "Writes to Prometheus, Mimir, Thanos or VictoriaMetrics.",
+        options: [
+            OptionSpec(
+                "urls", .strings(["http://localhost:9090/api/v1/write"]),
+                "Servers of one cluster; each write goes to one of them."),
+            OptionSpec(
+                "protocol", .string("1.0"), "Version of remote write; 2.0 is smaller where a server takes it.",
+                choices: RemoteWriteEncoder.Version.allCases.map(\.rawValue)),
+            OptionSpec(
+                "in_order", .bool(true),
+                "Live data wait for the backlog: Prometheus refuses samples that are older than the newest."),
+            OptionSpec("username", .string(""), "User for basic authentication."),
+            OptionSpec("password", .secret(.none), "Its password."),
+            OptionSpec("password_file", .string(""), "File with the password, read again when it changes."),
+            OptionSpec("bearer_token", .secret(.none), "Token, sent as Authorization: Bearer."),
+            OptionSpec("bearer_token_file", .string(""), "File with the token, read again when it changes."),
+        ] + httpRequest + rateLimit + tls)
 }

@@ -1,7 +1,7 @@
 /// The outputs and their options.
 public enum OutputSpecs {
     /// All outputs of this version.
-    public static let all = [influxdb, influxdbV2, file, prometheusClient]
+    public static let all = [influxdb, influxdbV2, file, prometheusClient, remoteWrite]
 
     static let missing = "not available in this version"
 

@@ -15,6 +15,11 @@ extension ConfigDecodingRun {
         var hasOwn = false
         for node in nodes {
             guard let route = route(node, path: "\(instance.path).routes") else { continue }
+            if route.kind == .metadata, !options.speaksInfluxDB {
+                let message = "the metadata service takes points for InfluxDB only"
+                issues.append(ConfigIssue(.error, node.origin, "\(instance.path).routes", message))
+                continue
+            }
             if let road = route.road {
                 guard let url = roadURL(route, own) else {
                     let message = "a route through \(road.tunnel) needs a url that begins with http:// or https://"
@@ -125,15 +130,20 @@ extension ConfigDecodingRun {
         if urls.isEmpty { complain("urls", "at least one URL is needed") }
         for url in urls {
             if let complaint = ServerURL.complaint(url) { complain("urls", complaint) }
+            if url.hasPrefix("unix:"), !options.speaksInfluxDB {
+                complain("urls", "unix:// has no room for the path that this protocol is served at; use http://")
+            }
         }
-        for name in ["password", "token"] where options.has(name) {
+        for name in ["password", "token", "bearer_token"] where options.has(name) {
             if !options.secret(name).isEmpty, !options.string("\(name)_file").isEmpty {
                 complain("\(name)_file", "\(name) and \(name)_file exclude each other")
             }
         }
-        let hasToken = !options.secret("token").isEmpty || !options.string("token_file").isEmpty
-        if hasToken, options.has("username"), !options.string("username").isEmpty {
-            complain("username", "username and token exclude each other")
+        for name in ["token", "bearer_token"] where options.has(name) {
+            let hasToken = !options.secret(name).isEmpty || !options.string("\(name)_file").isEmpty
+            if hasToken, options.has("username"), !options.string("username").isEmpty {
+                complain("username", "username and \(name) exclude each other")
+            }
         }
         if options.has("bucket"), options.string("bucket").isEmpty, places["bucket"] == nil {
             complain("bucket", "a bucket is needed (bucket = \"\" for a server that has none)")
@@ -149,6 +159,11 @@ extension ConfigDecodingRun {
             complain("user_agent", "control characters are not allowed")
         }
     }
+}
+
+extension OptionValues {
+    /// Whether they are those of an output that writes line protocol, not another protocol over HTTP.
+    fileprivate var speaksInfluxDB: Bool { has("database") || has("bucket") }
 }
 
 /// What a server's URL may look like.

@@ -43,14 +43,14 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         defer { server.stop() }
         let batch = Batch(pointCount: 1, newest: .zero, codec: .gzip, payload: [0x1F, 0x8B, 0, 255, 10])
         let transport = transport(server) {
-            $0.urls = ["\(server.url)/base/?x=1"]
+            $0.server.urls = ["\(server.url)/base/?x=1"]
             $0.database = "my db"
             $0.retentionPolicy = "rp&"
             $0.writeConsistency = "any"
-            $0.headers = ["X-Extra": "e"]
-            $0.username = "user"
-            $0.password = .literal(Secret("p:w"))
-            $0.connection.userAgent = "Agent/1"
+            $0.server.headers = ["X-Extra": "e"]
+            $0.server.username = "user"
+            $0.server.password = .literal(Secret("p:w"))
+            $0.server.connection.userAgent = "Agent/1"
         }
         #expect(await send(transport, batch) == .delivered)
         let request = try #require(server.requests.first)
@@ -74,10 +74,10 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         }
         defer { server.stop() }
         let transport = transport(server) {
-            $0.urls = ["\(server.url)/base/?x=1"]
+            $0.server.urls = ["\(server.url)/base/?x=1"]
             $0.skipDatabaseCreation = false
             $0.bucket = .init(organization: "my org", name: "b/1")
-            $0.token = .literal(Secret("t0k"))
+            $0.server.token = .literal(Secret("t0k"))
         }
         #expect(await send(transport) == .delivered)
         let lost = await send(transport)
@@ -95,10 +95,10 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         defer { server.stop() }
         _ = await send(
             transport(server) {
-                $0.token = .literal(Secret("t0k"))
-                $0.username = "u"
+                $0.server.token = .literal(Secret("t0k"))
+                $0.server.username = "u"
             })
-        _ = await send(transport(server) { $0.urls = ["http://us%40er:pa%3Ass@127.0.0.1:\(server.port)"] })
+        _ = await send(transport(server) { $0.server.urls = ["http://us%40er:pa%3Ass@127.0.0.1:\(server.port)"] })
         #expect(server.requests.first?.headers["authorization"] == "Token t0k")
         #expect(server.requests.last?.headers["authorization"] == "Basic dXNAZXI6cGE6c3M=")
         #expect(server.requests.last?.target == "/write?db=db")
@@ -131,8 +131,8 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         defer { server.stop() }
         let outcome = await send(
             transport(server) {
-                $0.token = .literal(Secret("kanarie-1"))
-                $0.headers = ["X-Key": "Bearer kanarie-2"]
+                $0.server.token = .literal(Secret("kanarie-1"))
+                $0.server.headers = ["X-Key": "Bearer kanarie-2"]
             })
         #expect(outcome.outcomeClass == .configuration)
         #expect(outcome.reason.contains("denied: Token *** for ***"), "\(outcome)")
@@ -146,8 +146,8 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         defer { server.stop() }
         let outcome = await send(
             transport(server) {
-                $0.username = "user"
-                $0.password = .literal(Secret("kanarie"))
+                $0.server.username = "user"
+                $0.server.password = .literal(Secret("kanarie"))
             })
         #expect(outcome.reason.contains("got Basic ***"), "\(outcome)")
         #expect(!outcome.reason.contains("kanarie") && !outcome.reason.contains("dXNlcjpr"), "\(outcome)")
@@ -175,14 +175,14 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
     @Test("a silent server ends in a time-out, a closed port at once")
     func silenceAndRefusal() async {
         let server = ScriptedServer { _, _ in .hang }
-        let silent = await send(transport(server) { $0.timeout = .milliseconds(200) })
+        let silent = await send(transport(server) { $0.server.timeout = .milliseconds(200) })
         #expect(silent.outcomeClass == .ambiguous)
         #expect(silent.reason.hasPrefix("timeout"))
         let closed = transport(server)
         server.stop()
         let refused = await send(closed)
         #expect(refused.outcomeClass == .unavailable, "\(refused)")
-        let unknown = transport(server) { $0.urls = ["http://no-such-name.invalid:8086"] }
+        let unknown = transport(server) { $0.server.urls = ["http://no-such-name.invalid:8086"] }
         #expect(await send(unknown).outcomeClass == .unavailable)
     }
 
@@ -192,7 +192,7 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         defer { server.stop() }
         let large = Batch(
             pointCount: 1, newest: .zero, codec: .identity, payload: [UInt8](repeating: 65, count: 8 << 20))
-        let outcome = await send(transport(server) { $0.headers = ["X-Reset": "1"] }, large)
+        let outcome = await send(transport(server) { $0.server.headers = ["X-Reset": "1"] }, large)
         #expect(outcome.outcomeClass == .ambiguous, "\(outcome)")
     }
 
@@ -230,7 +230,7 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         let server = ScriptedServer { _, _ in .reply(204) }
         defer { server.stop() }
         for _ in 0..<4 {
-            #expect(await send(transport(server) { $0.urls = [dead.url, server.url] }) == .delivered)
+            #expect(await send(transport(server) { $0.server.urls = [dead.url, server.url] }) == .delivered)
         }
     }
 
@@ -243,7 +243,7 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
             server.stop()
             unlink(path)
         }
-        #expect(await send(transport(server) { $0.urls = ["unix://\(path)"] }) == .delivered)
+        #expect(await send(transport(server) { $0.server.urls = ["unix://\(path)"] }) == .delivered)
         #expect(server.requests.first?.target == "/write?db=db")
     }
 
@@ -259,7 +259,7 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
             _ = Array(text.utf8).withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
             close(file)
         }
-        let transport = transport(server) { $0.token = .file(path: path) }
+        let transport = transport(server) { $0.server.token = .file(path: path) }
         write("first\n", mode: 0o600)
         _ = await send(transport)
         write("second", mode: 0o600)
@@ -280,7 +280,7 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         let server = ScriptedServer { _, _ in .hang }
         defer { server.stop() }
         for grace in [Duration.zero, .milliseconds(100)] {
-            let transport = transport(server) { $0.cancelGrace = grace }
+            let transport = transport(server) { $0.server.cancelGrace = grace }
             let seen = server.requests.count
             let task = Task { await send(transport) }
             await eventually("the request arrives") { server.requests.count > seen }
@@ -304,7 +304,7 @@ func error(_ text: String) -> String { JSONValue.object([JSONMember("error", .st
         let deadline = DeliveryEdge.clock.now + .seconds(120)
         #expect(await transport(good).probe(deadline: deadline) == .good)
         #expect(await transport(proxy).probe(deadline: deadline) == .good)
-        #expect(await transport(proxy) { $0.probesStrictly = true }.probe(deadline: deadline).isGood == false)
+        #expect(await transport(proxy) { $0.server.probesStrictly = true }.probe(deadline: deadline).isGood == false)
         let refused = await transport(broken).probe(deadline: deadline)
         #expect(refused == .bad(reason: "/ping answered 502"), "\(refused)")
     }

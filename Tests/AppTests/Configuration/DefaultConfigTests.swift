@@ -134,7 +134,8 @@ struct DefaultConfigTests {
         let report = ConfigFile.load(
             text: lines.joined(separator: "\n"), decoder: ConfigDecoder(inputs: KnownPlugins.inputs))
         #expect(report.issues == [])
-        #expect(report.config?.outputs.map(\.id) == ["file", "file#2", "influxdb", "influxdb_v2", "prometheus_client"])
+        let outputs = ["file", "file#2", "influxdb", "influxdb_v2", "prometheus_client", "prometheus_remote_write"]
+        #expect(report.config?.outputs.map(\.id) == outputs)
     }
 
     @Test("every option has a sentence, and choices and bounds hold its default")
