@@ -17,6 +17,10 @@ public struct InputEnvironment: Sendable {
     public var names: NameLookup
     /// For files of others, which may hang; its thread starts with the first use.
     public var files: WorkLoop
+    /// For pages of metrics, whose reading takes its time; its thread starts with the first use.
+    public var scrapes: WorkLoop
+    /// What inputs know of the kinds of metrics.
+    public var notes: NotesBoard
     /// The main loop's, for servers; nil without a running agent.
     public var eventLoop: (any EventLoop)?
     /// Where something may be kept over a restart; empty for nowhere.
@@ -28,7 +32,9 @@ public struct InputEnvironment: Sendable {
 
     public init(
         host: any Host, agent: any AgentCounters, clock: any Clock, http: any HTTPClient, io: WorkLoop,
-        names: NameLookup, files: WorkLoop = WorkLoop(name: "godwit-files"), eventLoop: (any EventLoop)?,
+        names: NameLookup, files: WorkLoop = WorkLoop(name: "godwit-files"),
+        scrapes: WorkLoop = WorkLoop(name: "godwit-scrape"), notes: NotesBoard = NotesBoard(),
+        eventLoop: (any EventLoop)?,
         stateDirectory: String
     ) {
         self.host = host
@@ -38,6 +44,8 @@ public struct InputEnvironment: Sendable {
         self.io = io
         self.names = names
         self.files = files
+        self.scrapes = scrapes
+        self.notes = notes
         self.eventLoop = eventLoop
         self.stateDirectory = stateDirectory
     }

@@ -34,6 +34,7 @@ public enum InputRegistry {
         InputPlugin(spec: NvidiaCollector.spec) { NvidiaCollector(options: $0, host: $1) },
         InputPlugin(spec: PingCollector.spec, makeIn: { try PingCollector(options: $0, environment: $1) }),
         InputPlugin(spec: ProcessesCollector.spec) { ProcessesCollector(host: $1) },
+        InputPlugin(spec: PrometheusInput.spec, makeIn: { try PrometheusInput(options: $0, environment: $1) }),
         InputPlugin(spec: ProcstatCollector.spec) { try ProcstatCollector(options: $0, host: $1) },
         InputPlugin(spec: SensorsCollector.spec) { SensorsCollector(options: $0, host: $1) },
         InputPlugin(spec: StatsdListener.spec, makeIn: { try StatsdListener(options: $0, environment: $1) }),

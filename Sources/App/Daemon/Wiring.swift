@@ -23,6 +23,9 @@ struct Wiring: Sendable {
     let taps = Taps()
     /// For inputs that read files of others. Its thread starts with the first such input.
     let files = WorkLoop(name: "godwit-files")
+    /// For pages that are scraped. Its thread starts with the first such input.
+    let scrapes = WorkLoop(name: "godwit-scrape")
+    let notes = NotesBoard()
     let ledger = AgentLedger(version: Version.current)
     let http: CurlMulti
     let names = NameLookup()
@@ -218,7 +221,7 @@ struct Wiring: Sendable {
     private var inputEnvironment: InputEnvironment {
         var environment = InputEnvironment(
             host: host, agent: ledger, clock: loops.main, http: http, io: loops.io, names: names, files: files,
-            eventLoop: loops.main.eventLoop, stateDirectory: stateDirectory)
+            scrapes: scrapes, notes: notes, eventLoop: loops.main.eventLoop, stateDirectory: stateDirectory)
         environment.certificates = certificates
         environment.log = log.logger("input")
         return environment

@@ -60,7 +60,7 @@ public struct PluginSpec: Sendable, Hashable {
     public var metrics: [MetricSpec]
     /// Whether an input emits when data come, and keeps the times that they bring.
     public var isService: Bool
-    /// Tables inside of the plugin's own; only processors have them.
+    /// Tables inside of the plugin's own; outputs and aggregators have none.
     public var subtables: [SubtableSpec]
 
     public init(
@@ -104,7 +104,20 @@ public struct SubtableSpec: Sendable, Hashable {
 /// The values of one plugin's options: what the file sets, defaults for the rest. Reading an option that the plugin
 /// does not declare, or as another kind, is a bug of ours and traps.
 public struct OptionValues: Sendable, Hashable {
+    /// A table inside of the plugin's, `[[inputs.x.name]]`.
+    public struct Table: Sendable, Hashable {
+        public var name: String
+        public var options: OptionValues
+
+        public init(name: String, options: OptionValues) {
+            self.name = name
+            self.options = options
+        }
+    }
+
     private var values: [String: OptionValue]
+    /// The inner tables of an input, in the order of the file.
+    public var tables: [Table] = []
 
     /// All defaults of `specs`, overridden by `set`.
     public init(_ specs: [OptionSpec], set: [String: OptionValue] = [:]) {
@@ -120,7 +133,9 @@ public struct OptionValues: Sendable, Hashable {
     }
 
     /// Every option as a line `name = value`, sorted by name; secrets are not shown.
-    public var lines: [String] { values.map { "\($0.key) = \($0.value.text)" }.sorted() }
+    public var lines: [String] {
+        values.map { "\($0.key) = \($0.value.text)" }.sorted() + tables.flatMap { ["[\($0.name)]"] + $0.options.lines }
+    }
 
     /// Whether the plugin declares such an option: for what several plugins share.
     public func has(_ name: String) -> Bool { values[name] != nil }

@@ -1,8 +1,11 @@
 extension ConfigDecodingRun {
     mutating func add(input instance: Instance, _ agent: AgentConfig, _ inputs: inout [InputConfig]) {
         guard let spec = plugin(instance, decoder.inputs, kind: "input") else { return }
-        let (common, own) = read(instance, SectionSpecs.commonInput, spec.options)
+        let (common, own) = read(
+            instance, SectionSpecs.commonInput, spec.options, others: Set(spec.subtables.map(\.name)))
         let values = OptionValues(SectionSpecs.commonInput, set: common.values)
+        var options = OptionValues(spec.options, set: own.values)
+        options.tables = subtables(instance, spec).map { OptionValues.Table(name: $0.name, options: $0.options) }
         let interval = firstPositive(values.duration("interval"), agent.interval)
         checkInterval("interval", values, common, instance)
         let source = InputSchedule.TimeSource(rawValue: values.string("time_source")) ?? .metric
@@ -23,8 +26,7 @@ extension ConfigDecodingRun {
                 id: identify(instance, values, group: "inputs"), plugin: spec.name,
                 alias: values.string("alias"), schedule: schedule,
                 metric: metricOptions(values, common.origins, instance, agent),
-                logLevel: ConfigLogLevel(rawValue: values.string("log_level")),
-                options: options))
+                logLevel: ConfigLogLevel(rawValue: values.string("log_level")), options: options))
     }
 
     mutating func add(output instance: Instance, _ agent: AgentConfig, _ outputs: inout [OutputConfig]) {

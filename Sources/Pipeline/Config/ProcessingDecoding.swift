@@ -78,7 +78,7 @@ extension ConfigDecodingRun {
     // MARK: Tables inside of a plugin's table
 
     /// The inner tables of an instance that its plugin declares, checked, in the order of the file.
-    private mutating func subtables(_ instance: Instance, _ spec: PluginSpec) -> [Subtable] {
+    mutating func subtables(_ instance: Instance, _ spec: PluginSpec) -> [Subtable] {
         var found: [Subtable] = []
         for entry in instance.entries {
             guard let subtable = spec.subtables.first(where: { $0.name == entry.key }) else { continue }
@@ -128,7 +128,7 @@ extension ConfigDecodingRun {
     }
 }
 
-/// One table inside of a processor's table.
+/// One table inside of a plugin's table.
 struct Subtable {
     var name: String
     var path: String

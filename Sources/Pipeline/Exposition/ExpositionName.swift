@@ -30,6 +30,13 @@ public enum ExpositionName {
         return name == "__name__" ? nil : name
     }
 
+    /// Whether Prometheus takes it as the name of a label as it is.
+    static func isLabel(_ name: String) -> Bool {
+        let scalars = name.unicodeScalars
+        guard let first = scalars.first, isMetric(first, isFirst: true) else { return false }
+        return scalars.allSatisfy { isMetric($0, isFirst: false) && $0 != ":" }
+    }
+
     /// A valid name stays. Otherwise a first character that is not allowed goes, others become `_`, and `_` at both
     /// ends goes.
     private static func sanitised(_ name: String, _ isAllowed: (Unicode.Scalar, _ isFirst: Bool) -> Bool) -> String? {

@@ -63,7 +63,8 @@ public struct PrometheusText: Sendable {
         return result
     }
 
-    static func number(_ value: Double) -> String {
+    /// A number as the format writes it.
+    public static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
         if let whole = Int64(exactly: value) { return String(whole) }

@@ -58,7 +58,10 @@ struct DefaultConfigTests {
             "outputs.influxdb.routes": OutputSpecs.route, "tunnels": TunnelSpecs.tunnel,
             "forwards": TunnelSpecs.forward,
         ]
-        for plugin in KnownPlugins.inputs { all["inputs.\(plugin.name)"] = plugin.options }
+        for plugin in KnownPlugins.inputs {
+            all["inputs.\(plugin.name)"] = plugin.options
+            for table in plugin.subtables { all["inputs.\(plugin.name).\(table.name)"] = table.options }
+        }
         for plugin in KnownPlugins.outputs { all["outputs.\(plugin.name)"] = plugin.options }
         for (group, plugins, common) in [
             ("processors", ProcessorSpecs.all, ProcessorSpecs.common),
