@@ -19,7 +19,6 @@ extension ConfigDecodingRun {
             precision: source == .metric ? TickSchedule.precision(configured: precision, interval: interval) : .zero,
             timeSource: source, arrivalPrecision: spec.isService ? values.duration("precision") : nil)
         warnAboutNumbers(instance)
-        let options = OptionValues(spec.options, set: own.values)
         if options.has("tls_allowed_cacerts") { checkServerTLS(instance, options, own.origins) }
         inputs.append(
             InputConfig(
