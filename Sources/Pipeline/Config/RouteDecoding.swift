@@ -75,7 +75,7 @@ extension ConfigDecodingRun {
         }
         if url.isEmpty, kind == .metadata { url = RouteConfig.metadataURL }
         var way: TunnelRoad?
-        if ["tunnel", "target"].contains(where: { settings.origins[$0] != nil }) {
+        if ["tunnel", "target"].contains(where: { !values.string($0).isEmpty }) {
             way = road(values, kind, path) { settings.origins[$0] ?? node.origin }
             if way == nil { return nil }
         } else if url.isEmpty, kind == .proxy {
