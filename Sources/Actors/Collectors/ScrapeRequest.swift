@@ -80,7 +80,7 @@ struct ScrapeRequest: Sendable {
         probe.followsRedirects = followsRedirects
         probe.bodyLimit = bytesLimit
         probe.keepsBody = true
-        probe.headerNames = ["content-type", "content-encoding"]
+        request.wantedHeaders = ["content-type", "content-encoding"]
         request.probe = probe
         do throws(CollectorError) {
             request.credentials = try credentials(target, isAuthorised, environment.host)
