@@ -5,6 +5,7 @@ import Actors
 struct GodwitBench {
     static func main() {
         let payload = EncodeBench.run()
+        RemoteWriteBench.run(payload)
         MainLoop.run { loop in await SpillBench.run(payload, on: loop) }
     }
 }
