@@ -291,6 +291,28 @@ class Check(EndToEnd):
         self.assertIn("wanted 204", walks[1]["hops"][-1]["detail"])
         self.assertEqual([each.method for each in stranger.requests], ["GET"])
 
+    def test_an_output_without_ping_is_asked_in_its_own_way(self):
+        closed = self.server()
+        closed.refuse()
+        options = {"urls": [closed.url + "/api/v1/write"]}
+        agent = self.agent(start=False, extra=table("[[outputs.prometheus_remote_write]]", options))
+        walk, = json.loads(agent.run("route", "check", "--json").stdout)["walks"]
+        self.assertEqual(walk["broken"], "tcp")
+
+    def test_a_proxy_for_http_is_walked_in_the_place_of_the_server(self):
+        server, closed = self.server(prefix="http://db.invalid:8086"), self.server()
+        closed.refuse()
+        extra = table("[[outputs.influxdb]]", {"urls": ["http://db.invalid:8086"], "database": "telegraf"})
+        # A proxy is asked for the whole URL.
+        for place, code, hops in ((server, 0, ["name", "route", "tcp", "ping", "write"]),
+                                  (closed, 69, ["name", "route", "tcp"])):
+            agent = self.agent(start=False, extra=extra, environment={
+                "http_proxy": "http://127.0.0.1:%d" % place.port})
+            done = agent.run("route", "check", "--json")
+            walk, = json.loads(done.stdout)["walks"]
+            self.assertEqual((done.returncode, [hop["hop"] for hop in walk["hops"]]), (code, hops), done.stdout)
+            self.assertIn("proxy for HTTP", walk["hops"][0]["detail"])
+
     def test_certificates_are_checked_and_the_kernel_without_a_way_is_named(self):
         authority = certificates.Authority(self.folder())
         server = self.server(context=certificates.server_context(*authority.issue("server")))

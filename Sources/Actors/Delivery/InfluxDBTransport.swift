@@ -153,6 +153,8 @@ public enum PingAnswer: Sendable {
     case failure(TransferFailure)
     /// It could not even be asked.
     case secret(SecretError)
+    /// All that is known of a server that has no `/ping`.
+    case probed(ProbeOutcome)
 
     public var outcome: ProbeOutcome {
         switch self {
@@ -160,6 +162,7 @@ public enum PingAnswer: Sendable {
         case .status(let status, false): .bad(reason: "/ping answered \(status)")
         case .failure(let failure): .bad(reason: failure.description)
         case .secret(let error): .bad(reason: error.description)
+        case .probed(let outcome): outcome
         }
     }
 }

@@ -9,6 +9,8 @@ public protocol Transport: Sendable {
     func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome
     /// A cheap question whether the road is passable.
     func probe(deadline: Instant) async -> ProbeOutcome
+    /// The same for those who want to know more than good or bad.
+    func ping(deadline: Instant) async -> PingAnswer
     /// What the transport does by itself while its output lives, such as serving; returns at once where that is
     /// nothing. Ends on cancellation.
     func run() async throws
@@ -20,6 +22,7 @@ public protocol Transport: Sendable {
 }
 
 extension Transport {
+    public func ping(deadline: Instant) async -> PingAnswer { .probed(await probe(deadline: deadline)) }
     public func run() async throws {}
     public func secretState() async -> SecretState { .fixed }
     public func isRoadBack() async -> Bool? { nil }

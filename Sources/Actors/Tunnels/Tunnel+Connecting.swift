@@ -82,7 +82,7 @@ extension Tunnel {
         }
         outcome = try await wait { done in setUp(material, done) }
         guard let (link, judge) = newSession else { throw TunnelFailure(.stopped, "") }
-        if let line = judge.newLine { keep(line) }
+        if let line = judge.newLine, keepsNewKeys { keep(line) }
         return link
     }
 

@@ -32,6 +32,8 @@ public actor Tunnel {
     /// Why there was no session the last time; nil while there is one.
     private(set) var lastFailure: TunnelFailure?
     var outcome = SSHSetup.Outcome(method: "", fingerprint: "")
+    /// Whether a host key that `accept-new` takes is written down.
+    var keepsNewKeys = true
     /// The processes of the server that served us, the present one last; for a port that one of them still holds.
     var holders: [RemoteHolder] = []
     var presentHolder: RemoteHolder?
@@ -99,7 +101,7 @@ public actor Tunnel {
         try Task.checkCancellation()
     }
 
-    private func stop() {
+    func stop() {
         isStopping = true
         let failure = TunnelFailure(.stopped, "")
         for side in sideLinks { side.end(failure) }
@@ -164,7 +166,7 @@ public actor Tunnel {
         for other in sideLinks.dropLast() { other.opener.handOver(to: side, from: other) }
     }
 
-    private func begin(_ link: SSHLink) {
+    func begin(_ link: SSHLink) {
         self.link = link
         isReady = true
         lastFailure = nil

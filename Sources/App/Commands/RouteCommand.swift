@@ -18,7 +18,8 @@ struct RouteCheck: ParsableCommand {
         commandName: "check",
         abstract: "Walk every route hop by hop and name the first broken one.",
         discussion: """
-            Name, kernel route, TCP, TLS, ping, and a probe point godwit_route_check that is written last. \
+            Name, kernel route, TCP, TLS, ping, and a probe point godwit_route_check that is written last; through a \
+            tunnel, for each of its servers also SSH handshake, host key and authentication, with sessions of its own. \
             Exit code 0: all routes pass. Exit code 1: some are broken. Exit code 69: an output has none that passes.
             """)
 
@@ -54,10 +55,10 @@ struct RouteCheck: ParsableCommand {
         let found = Found()
         let (only, writes, prints) = (output, !noWrite, !json)
         MainLoop.run { loop in
-            let http = CurlMulti(loop: WorkLoop(name: "godwit-io"))
+            let walker = RouteWalker(config: config, loop: loop, writes: writes)
             for output in config.outputs where only == nil || output.id == only {
                 for route in output.routes {
-                    for walk in await RouteCheck.walk(output, route, config, http, loop, writes) {
+                    for walk in await walker.walk(output, route) {
                         if prints { RouteCheck.show(walk) }
                         found.add(walk)
                     }
@@ -69,56 +70,32 @@ struct RouteCheck: ParsableCommand {
         try RouteCheck.judge(all)
     }
 
-    private static func walk(
-        _ output: OutputConfig, _ route: RouteConfig, _ config: Config, _ http: CurlMulti, _ loop: MainLoop,
-        _ writes: Bool
-    ) async -> [Walk] {
-        let settings = InfluxDBSettings(output, route, roads: "", version: Version.current)
-        var walks: [Walk] = []
-        for url in settings.server.urls {
-            var one = settings
-            one.server.urls = [url]
-            let walker = RouteWalk(settings: one, client: http, clock: loop)
-            let probe = writes ? point(route, config, loop) : nil
-            let hops = await walker.hops(probe: probe)
-            walks.append(Walk(output: output.id, route: route.id, url: Secret.redacted(url: url), hops: hops))
-        }
-        return walks
-    }
-
-    /// The probe point, with the global tags: a metadata relay knows a host by them.
-    private static func point(_ route: RouteConfig, _ config: Config, _ loop: MainLoop) -> Batch? {
-        let tags = config.globalTags(nodeName: NodeName.current) + [Tag("route", route.id)]
-        var set = SampleSet()
-        set.append(Series("godwit_route_check", tags: tags), Schema([.int("value")]), at: loop.wall)
-        set.int(1)
-        var encoder = StreamEncoder()
-        encoder.setRules(InputRules(transforms: [], precision: .zero), for: "route")
-        _ = encoder.add(set, from: "route")
-        return encoder.seal { lines, points, newest in
-            Batch(pointCount: points, newest: newest, codec: .identity, payload: Array(lines))
-        }
-    }
-
     // MARK: Answers
 
     private static func show(_ walk: Walk) {
         var text = "\(walk.output) \(walk.route) \(Readable.line(walk.url))\n"
         for hop in walk.hops {
             let word = hop.isPassed ? "ok    " : "BROKEN"
-            let name = hop.kind.rawValue + String(repeating: " ", count: max(0, 6 - hop.kind.rawValue.count))
-            text += "  \(name) \(word) \(Readable.line(hop.detail))  (\(Readable.duration(hop.elapsed)))\n"
+            let name = hop.kind.rawValue + String(repeating: " ", count: max(0, 7 - hop.kind.rawValue.count))
+            let tunnel = hop.tunnel.map { "tunnel \(Readable.line($0)): " } ?? ""
+            text += "  \(name) \(word) \(tunnel)\(Readable.line(hop.detail))  (\(Readable.duration(hop.elapsed)))\n"
         }
-        if let broken = walk.broken { text += "  first broken hop: \(broken.kind.rawValue)\n" }
+        if let broken = walk.broken {
+            let tunnel = broken.tunnel.map { " of tunnel \(Readable.line($0))" } ?? ""
+            text += "  first broken hop: \(broken.kind.rawValue)\(tunnel)\n"
+        }
         emit(text)
     }
 
-    /// Shape: `{"ok", "walks": [{"output", "route", "url", "ok", "broken", "hops": [{"hop", "ok", "detail", "seconds"}]}]}`.
+    /// Shape: `{"ok", "walks": [{"output", "route", "url", "ok", "broken", "broken_tunnel", "hops": [{"hop", "tunnel",
+    /// "ok", "detail", "seconds"}]}]}`; `tunnel` is null for hops of the road itself.
     private static func json(_ walks: [Walk]) -> JSONValue {
         let members = walks.map { walk -> JSONValue in
             let hops = walk.hops.map { hop in
                 JSONValue.object([
-                    JSONMember("hop", .string(hop.kind.rawValue)), JSONMember("ok", .bool(hop.isPassed)),
+                    JSONMember("hop", .string(hop.kind.rawValue)),
+                    JSONMember("tunnel", hop.tunnel.map { .string($0) } ?? .null),
+                    JSONMember("ok", .bool(hop.isPassed)),
                     JSONMember("detail", .string(hop.detail)), JSONMember("seconds", .number(hop.elapsed.inSeconds)),
                 ])
             }
@@ -126,6 +103,7 @@ struct RouteCheck: ParsableCommand {
                 JSONMember("output", .string(walk.output)), JSONMember("route", .string(walk.route)),
                 JSONMember("url", .string(walk.url)), JSONMember("ok", .bool(walk.broken == nil)),
                 JSONMember("broken", walk.broken.map { .string($0.kind.rawValue) } ?? .null),
+                JSONMember("broken_tunnel", walk.broken?.tunnel.map { .string($0) } ?? .null),
                 JSONMember("hops", .array(hops)),
             ])
         }

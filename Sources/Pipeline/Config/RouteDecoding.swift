@@ -101,7 +101,7 @@ extension ConfigDecodingRun {
         }
         let (tunnel, target) = (values.string("tunnel"), values.string("target"))
         guard kind == .proxy else { return complain("tunnel", "a tunnel is for routes via \"proxy\"") }
-        if tunnel.isEmpty { return complain("tunnel", "a target needs the name of the tunnel that leads to it") }
+        if tunnel.isEmpty { return complain("target", "a target needs the name of the tunnel that leads to it") }
         if target.isEmpty {
             return complain("target", "a route through a tunnel needs a target: the server as the far end reaches it")
         }
