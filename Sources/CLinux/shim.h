@@ -39,6 +39,9 @@ static inline int godwit_open(const char *path, int flags, unsigned mode) { retu
 // A descriptor that can be read once the process has ended; -1 on kernels before 5.3.
 static inline int godwit_pidfd_open(int pid) { return (int)syscall(434 /* SYS_pidfd_open */, pid, 0); }
 
+// The calling thread enters a network namespace. 0 on success.
+static inline int godwit_enter_network(int fd) { return (int)syscall(SYS_setns, fd, 0x40000000 /* CLONE_NEWNET */); }
+
 // SO_PEERCRED: who is at the other end of a unix socket. 0 on success.
 struct godwit_ucred { int32_t pid; uint32_t uid; uint32_t gid; };
 static inline int godwit_peer_credentials(int fd, struct godwit_ucred *out) {

@@ -34,16 +34,17 @@ public struct InfluxDBSettings: Sendable, Hashable {
 }
 
 extension ServerEndpoint {
-    func writeURL(_ settings: InfluxDBSettings) -> String {
+    func writeURL(_ settings: InfluxDBSettings, _ write: LineWrite) -> String {
         if let bucket = settings.bucket {
             let items = [("org", bucket.organization), ("bucket", bucket.name), ("precision", "ns")]
             return url.appending(path: "/api/v2/write", items: items)
         }
         var items = [("db", settings.database)]
-        if !settings.retentionPolicy.isEmpty { items.append(("rp", settings.retentionPolicy)) }
-        if !settings.writeConsistency.isEmpty, settings.writeConsistency != "one" {
-            items.append(("consistency", settings.writeConsistency))
-        }
+        let policy = write.retentionPolicy.isEmpty ? settings.retentionPolicy : write.retentionPolicy
+        if !policy.isEmpty { items.append(("rp", policy)) }
+        let consistency = write.consistency.isEmpty ? settings.writeConsistency : write.consistency
+        if !consistency.isEmpty, consistency != "one" { items.append(("consistency", consistency)) }
+        if !write.precision.isEmpty { items.append(("precision", write.precision)) }
         return url.appending(path: "/write", items: items)
     }
 

@@ -18,11 +18,16 @@ public actor InfluxDBTransport: Transport {
     }
 
     public func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome {
-        guard !servers.endpoints.isEmpty else { return .configuration(reason: "no usable URL") }
         guard let (bytes, isCompressed) = encoded(batch) else {
             return .data(reason: "payload cannot be decompressed", isExplained: true)
         }
-        let body = Body(bytes: bytes, isCompressed: isCompressed, points: batch.pointCount, id: id)
+        return await write(
+            LineWrite(bytes: bytes, isCompressed: isCompressed, points: batch.pointCount, id: id), deadline: deadline)
+    }
+
+    /// Sends lines to the first server that decides about them.
+    public func write(_ body: LineWrite, deadline: Instant) async -> DeliveryOutcome {
+        guard !servers.endpoints.isEmpty else { return .configuration(reason: "no usable URL") }
         var worst: DeliveryOutcome?
         for index in servers.order {
             let outcome = await write(body, to: index, deadline: deadline)
@@ -69,15 +74,7 @@ public actor InfluxDBTransport: Transport {
 
     // MARK: One server
 
-    /// What one write carries.
-    private struct Body {
-        let bytes: [UInt8]
-        let isCompressed: Bool
-        let points: Int
-        let id: BatchID
-    }
-
-    private func write(_ body: Body, to index: Int, deadline: Instant) async -> DeliveryOutcome {
+    private func write(_ body: LineWrite, to index: Int, deadline: Instant) async -> DeliveryOutcome {
         if settings.createsDatabase, !hasDatabase.contains(index) {
             // Only a road that does not carry at all is worth stopping for; a refusal is the write's to report.
             if let outcome = await createDatabase(on: index, deadline: deadline), isTransportFailure(outcome) {
@@ -94,10 +91,11 @@ public actor InfluxDBTransport: Transport {
         return second
     }
 
-    private func writeOnce(_ body: Body, to index: Int, deadline: Instant) async -> DeliveryOutcome {
-        var lines = ["Content-Type: text/plain; charset=utf-8", "X-Godwit-Batch: \(body.id)"]
+    private func writeOnce(_ body: LineWrite, to index: Int, deadline: Instant) async -> DeliveryOutcome {
+        var lines = ["Content-Type: text/plain; charset=utf-8"]
+        if let id = body.id { lines.append("X-Godwit-Batch: \(id)") }
         if body.isCompressed { lines.append("Content-Encoding: gzip") }
-        let url = servers.endpoints[index].writeURL(settings)
+        let url = servers.endpoints[index].writeURL(settings, body)
         switch await servers.post(body.bytes, to: url, lines, index, deadline: deadline) {
         case .failure(let outcome): return outcome
         case .reply(let reply):
@@ -144,6 +142,26 @@ public actor InfluxDBTransport: Transport {
             return (batch.payload, batch.codec == .gzip)
         }
         return PayloadCoding.lines(of: batch).map { ($0, false) }
+    }
+}
+
+/// Lines for one write.
+public struct LineWrite: Sendable {
+    public var bytes: [UInt8]
+    public var isCompressed: Bool
+    public var points: Int
+    /// By which a proxy can recognise a repetition; nil where nobody would repeat it.
+    public var id: BatchID?
+    /// Instead of what the settings say, where they are not empty.
+    public var retentionPolicy = ""
+    public var consistency = ""
+    public var precision = ""
+
+    public init(bytes: [UInt8], isCompressed: Bool, points: Int, id: BatchID? = nil) {
+        self.bytes = bytes
+        self.isCompressed = isCompressed
+        self.points = points
+        self.id = id
     }
 }
 

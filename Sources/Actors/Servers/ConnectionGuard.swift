@@ -3,6 +3,8 @@ import NIOCore
 /// Bounds of one server's connections: in number, size and time.
 public struct ServerLimits: Sendable, Hashable {
     public var clients: Int
+    /// Connections from one address; nil = as many as `clients`.
+    public var clientsPerAddress: Int?
     /// Bytes of a request's line and headers.
     public var headBytes: Int
     public var bodyBytes: Int
@@ -47,6 +49,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
         /// The reply is handed over. Answered when all of it has gone to the kernel; another request may come then.
         /// Without the wait a close would throw away what is still buffered.
         case replyWritten
+        /// The connection ends with the reply that was written, though more of the request may come. Answered when it
+        /// has ended.
+        case refused
     }
 
     /// The name under which it stands in the pipeline.
@@ -62,6 +67,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private var charged = 0
     private var lineEnds = 0
     private var sawLineEnd = false
+    private var hasBegun = false
     private var isHeadComplete = false
     private var isRefused = false
     private var isStreaming = false
@@ -70,6 +76,11 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private var pendingWrites = 0
     private var completedWrites: UInt64 = 0
     private var drained: EventLoopPromise<Void>?
+    private var ended: EventLoopPromise<Void>?
+
+    /// How long what still comes of a refused request is read and thrown away. Without that the kernel answers it with
+    /// a reset, which can overtake the reply.
+    private static let lingerTime = TimeAmount.seconds(2)
 
     init(_ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil) {
         self.limits = limits
@@ -88,6 +99,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
         discharge()
         drained?.fail(ChannelError.ioOnClosedChannel)
         drained = nil
+        ended?.succeed()
+        ended = nil
         context.fireChannelInactive()
     }
 
@@ -105,15 +118,22 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private func count(_ buffer: ByteBuffer) -> String? {
         received += buffer.readableBytes
         var headBytes = 0
-        for byte in buffer.readableBytesView where !isHeadComplete {
+        for byte in buffer.readableBytesView {
+            guard !isHeadComplete else { break }
             headBytes += 1
             switch byte {
+            case UInt8(ascii: "\n") where !hasBegun: break
             case UInt8(ascii: "\n"):
                 sawLineEnd = true
                 lineEnds += 1
                 isHeadComplete = lineEnds == 2
             case UInt8(ascii: "\r"): break
-            default: lineEnds = 0
+            case UInt8(ascii: " ") where lineEnds == 1, UInt8(ascii: "\t") where lineEnds == 1:
+                // A header that goes on in the next line: whoever reads it otherwise sees another request.
+                return "400 Bad Request"
+            default:
+                hasBegun = true
+                lineEnds = 0
             }
         }
         bodyReceived += buffer.readableBytes - headBytes
@@ -129,7 +149,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
     }
 
     private func awaitRequest(_ context: ChannelHandlerContext) {
-        (received, bodyReceived, lineEnds, sawLineEnd, isHeadComplete) = (0, 0, 0, false, false)
+        (received, bodyReceived, lineEnds) = (0, 0, 0)
+        (sawLineEnd, hasBegun, isHeadComplete) = (false, false, false)
         discharge()
         limitRequest(context, limits.idleTime ?? limits.requestTime)
     }
@@ -155,12 +176,28 @@ final class ConnectionGuard: ChannelDuplexHandler {
         isRefused = true
         requestTimer?.cancel()
         let body = "\(status)\n"
+        let wait = status.hasPrefix("503") ? "Retry-After: 1\r\n" : ""
         let text =
             "HTTP/1.1 \(status)\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \(body.utf8.count)\r\n"
-            + "Connection: close\r\n\r\n\(body)"
+            + "\(wait)Connection: close\r\n\r\n\(body)"
         // From here towards the socket: the codec, which is behind us, must not see raw bytes.
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(string: text))), promise: nil)
-        context.close(promise: nil)
+        if received > 0 { linger(context) } else { context.close(promise: nil) }
+    }
+
+    /// Ends our half, throws away what comes, and closes when the client has had time to read.
+    private func linger(_ context: ChannelHandlerContext) {
+        requestTimer?.cancel()
+        discharge()
+        context.close(mode: .output, promise: nil)
+        let loop = context.eventLoop.assumeIsolated()
+        requestTimer = loop.scheduleTask(in: Self.lingerTime) { context.close(promise: nil) }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Nobody behind us takes what comes now, so nobody asks for more.
+        if isRefused { context.read() }
+        context.fireChannelReadComplete()
     }
 
     // MARK: Replies
@@ -172,6 +209,11 @@ final class ConnectionGuard: ChannelDuplexHandler {
         switch milestone {
         case .requestRead: requestTimer?.cancel()
         case .streaming: isStreaming = true
+        case .refused:
+            guard context.channel.isActive, !isRefused else { break }
+            isRefused = true
+            ended = promise
+            return linger(context)
         case .replyWritten:
             awaitRequest(context)
             guard pendingWrites == 0 else {

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import Pipeline
 
 /// Writes pieces of an endless reply.
 public struct HTTPBodyWriter: Sendable {
@@ -23,12 +24,14 @@ struct HTTPConnection: Sendable {
     let router: HTTPRouter
     /// Of a connection with TLS.
     let tlsPeer: TLSHandler.PeerSlot?
+    /// Where it comes from; nil for a unix socket.
+    let address: IPAddress?
 
     /// Puts TLS, guard and codec on a connection that has just been accepted, on its event loop; nil for one that is turned
     /// away with the status `refusal`.
     static func make(
         on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter,
-        budget: BodyBudget? = nil, tls: ServerTLS? = nil
+        budget: BodyBudget? = nil, tls: ServerTLS? = nil, address: IPAddress? = nil
     ) throws -> HTTPConnection? {
         let pipeline = channel.pipeline.syncOperations
         var tlsPeer: TLSHandler.PeerSlot?
@@ -41,22 +44,26 @@ struct HTTPConnection: Sendable {
         guard refusal == nil else { return nil }
         try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
         let wire = try Wire(wrappingChannelSynchronously: channel)
-        return HTTPConnection(wire: wire, peer: peer, router: router, tlsPeer: tlsPeer)
+        return HTTPConnection(wire: wire, peer: peer, router: router, tlsPeer: tlsPeer, address: address)
     }
 
     /// Returns when the connection has ended, for whatever reason: none of them concerns anybody else.
     func serve() async {
         try? await wire.executeThenClose { inbound, outbound in
             var parts = inbound.makeAsyncIterator()
-            while let (head, body, refusal) = try await nextRequest(&parts, outbound) {
+            var admitted: (@Sendable () -> Void)?
+            defer { admitted?() }
+            while let (head, body, refusal) = try await nextRequest(&parts, outbound, &admitted) {
                 try await tell(.requestRead)
                 if let refusal {
                     var last = head
                     last.headers.replaceOrAdd(name: "Connection", value: "close")
                     _ = try await write(refusal, to: last, outbound)
-                    return try await tell(.replyWritten)
+                    return try await tell(.refused)
                 }
                 let reply = await router.reply(to: request(head, body))
+                admitted?()
+                admitted = nil
                 let mayFollow = try await write(reply, to: head, outbound)
                 try await tell(.replyWritten)
                 guard mayFollow else { return }
@@ -67,7 +74,7 @@ struct HTTPConnection: Sendable {
     private func request(_ head: HTTPRequestHead, _ body: [UInt8]) -> ServedRequest {
         var request = ServedRequest(
             method: head.method.rawValue, target: head.uri,
-            headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer)
+            headers: head.headers.map { (name: $0.name, value: $0.value) }, body: body, peer: peer, address: address)
         request.tlsPeer = tlsPeer?.value
         return request
     }
@@ -79,7 +86,7 @@ struct HTTPConnection: Sendable {
     /// A request, or its head with the reply that ends the connection.
     private func nextRequest(
         _ parts: inout NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator,
-        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>, _ admitted: inout (@Sendable () -> Void)?
     ) async throws -> (HTTPRequestHead, [UInt8], ServedReply?)? {
         var head: HTTPRequestHead?
         var body: [UInt8] = []
@@ -88,6 +95,11 @@ struct HTTPConnection: Sendable {
             case .head(let received):
                 head = received
                 if let refusal = router.gate?(request(received, [])) { return (received, [], refusal) }
+                switch router.admission?(request(received, [])) {
+                case .refused(let reply): return (received, [], reply)
+                case .admitted(let release): admitted = release
+                case nil: break
+                }
                 if received.headers.contains(name: "Expect") {
                     // Clients with a large body ask first; without an answer they wait a second.
                     let go = HTTPResponseHead(version: .http1_1, status: .continue)

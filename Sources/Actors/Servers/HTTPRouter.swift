@@ -1,8 +1,11 @@
 import NIOCore
+import Pipeline
 
 /// A request as a route sees it.
 public struct ServedRequest: Sendable {
     public var method: String
+    /// As it came: path and query, nothing decoded.
+    public var target: String
     /// Without the query, percent-decoded.
     public var path: String
     /// Percent-decoded; the last value of a repeated name.
@@ -13,12 +16,16 @@ public struct ServedRequest: Sendable {
     public var peer: PeerRight
     /// Who the client proved to be by a certificate.
     public var tlsPeer: TLSPeer?
+    /// Where the connection comes from, as the kernel knows it; nil for a unix socket.
+    public var address: IPAddress?
 
     public init(
         method: String, target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
-        peer: PeerRight
+        peer: PeerRight, address: IPAddress? = nil
     ) {
         self.method = method
+        self.target = target
+        self.address = address
         self.headers = headers
         self.body = body
         self.peer = peer
@@ -100,6 +107,20 @@ public struct HTTPRouter: Sendable {
     /// Looks at the head of a request, before its body is read: what it returns is the reply, and the connection ends.
     public var gate: (@Sendable (_ head: ServedRequest) -> ServedReply?)?
 
+    /// Asked before a body is read, after the gate: what it admits is released when the request has ended, in
+    /// whatever way.
+    public var admission: (@Sendable (_ head: ServedRequest) -> Admission)?
+    /// Answers every request, whatever its path, in place of the routes.
+    public var catchAll: Action?
+
+    /// Whether a request may go on.
+    public enum Admission: Sendable {
+        /// The reply; the connection ends.
+        case refused(ServedReply)
+        /// `release` is called once.
+        case admitted(release: @Sendable () -> Void)
+    }
+
     public init() {}
 
     /// Adds a route. A `GET` route answers `HEAD`, too.
@@ -109,6 +130,7 @@ public struct HTTPRouter: Sendable {
 
     /// The reply to any request: the route's, or 404, 405 with `Allow`, 403.
     public func reply(to request: ServedRequest) async -> ServedReply {
+        if let catchAll { return await catchAll(request) }
         guard let methods = routes[request.path] else { return .text("no such page: \(request.path)\n", status: 404) }
         let method = request.method == "HEAD" ? "GET" : request.method
         guard let route = methods[method] else {

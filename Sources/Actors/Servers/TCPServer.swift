@@ -17,11 +17,20 @@ public struct TCPServer: Sendable {
     private let tls: ServerTLS?
     private let router: HTTPRouter
     private let eventLoop: any EventLoop
+    private let clients: ClientCount?
+    private let socket: SocketMaker?
 
+    /// Makes a listening socket: called once a run, its descriptor belongs to the server.
+    public typealias SocketMaker = @Sendable (ListenAddress) async throws -> Int32
+
+    /// `clients` counts the connections for whoever wants to know; `socket` makes the socket where it is no plain one.
     public init(
         address: ListenAddress, allowed: [AddressRange], limits: ServerLimits, router: HTTPRouter,
-        eventLoop: any EventLoop, budget: BodyBudget? = nil, tls: ServerTLS? = nil
+        eventLoop: any EventLoop, budget: BodyBudget? = nil, tls: ServerTLS? = nil, clients: ClientCount? = nil,
+        socket: SocketMaker? = nil
     ) {
+        self.clients = clients
+        self.socket = socket
         self.address = address
         self.allowed = allowed
         self.limits = limits
@@ -35,7 +44,7 @@ public struct TCPServer: Sendable {
     ///
     /// Errors: what the kernel says to the address.
     public func run(listening: @Sendable (Int) async -> Void) async throws {
-        let clients = ClientCount(limit: limits.clients)
+        let clients = clients ?? ClientCount(limit: limits.clients, perAddress: limits.clientsPerAddress)
         let listener = try await bind(clients)
         await listening(listener.channel.localAddress?.port ?? Int(address.port))
         try await listener.executeThenClose { inbound in
@@ -52,6 +61,11 @@ public struct TCPServer: Sendable {
     private typealias Listener = NIOAsyncChannel<HTTPConnection?, Never>
 
     private func bind(_ clients: ClientCount) async throws -> Listener {
+        if let socket {
+            return try await ServerBootstrap(group: eventLoop).bind(try await socket(address)) { channel in
+                channel.eventLoop.makeCompletedFuture { try admit(channel, clients) }
+            }
+        }
         guard let host = address.host else {
             // Every address of both kinds; a kernel without IPv6 has only one kind.
             do { return try await bind([UInt8](repeating: 0, count: 16), clients) } catch let failure as IOError {
@@ -74,26 +88,29 @@ public struct TCPServer: Sendable {
     /// On the event loop, before the connection's first byte: nil for one that is turned away.
     private func admit(_ channel: any Channel, _ clients: ClientCount) throws -> HTTPConnection? {
         var refusal: String?
-        if !isAllowed(channel.remoteAddress) {
+        let peer = TCPServer.address(channel.remoteAddress)
+        if !isAllowed(peer) {
             refusal = "403 Forbidden"
-        } else if !clients.enter() {
+        } else if !clients.enter(peer) {
             refusal = "503 Service Unavailable"
         } else {
-            channel.closeFuture.whenComplete { _ in clients.leave() }
+            channel.closeFuture.whenComplete { _ in clients.leave(peer) }
         }
         return try HTTPConnection.make(
-            on: channel, limits, refusal: refusal, peer: .read, router, budget: budget, tls: tls)
+            on: channel, limits, refusal: refusal, peer: .read, router, budget: budget, tls: tls, address: peer)
     }
 
-    private func isAllowed(_ peer: SocketAddress?) -> Bool {
+    private func isAllowed(_ peer: IPAddress?) -> Bool {
         guard !allowed.isEmpty else { return true }
-        let address: IPAddress?
+        guard let peer else { return false }
+        return allowed.contains { $0.contains(peer) }
+    }
+
+    private static func address(_ peer: SocketAddress?) -> IPAddress? {
         switch peer {
-        case .v4(let peer): address = withUnsafeBytes(of: peer.address.sin_addr) { IPAddress(bytes: Array($0)) }
-        case .v6(let peer): address = withUnsafeBytes(of: peer.address.sin6_addr) { IPAddress(bytes: Array($0)) }
-        default: address = nil
+        case .v4(let peer): withUnsafeBytes(of: peer.address.sin_addr) { IPAddress(bytes: Array($0)) }
+        case .v6(let peer): withUnsafeBytes(of: peer.address.sin6_addr) { IPAddress(bytes: Array($0)) }
+        default: nil
         }
-        guard let address else { return false }
-        return allowed.contains { $0.contains(address) }
     }
 }

@@ -52,10 +52,15 @@ public enum Gzip {
         case damaged
         /// More than the limit comes out.
         case tooLarge
+        /// Whoever asked does not want it to go on.
+        case stopped
     }
 
     /// The bytes inside a gzip member (or several), at most `limit` of them.
-    public static func inflate(_ bytes: [UInt8], limit: Int) throws(Failure) -> [UInt8] {
+    /// `mayGrow` is asked before each piece of the result is kept.
+    public static func inflate(
+        _ bytes: [UInt8], limit: Int, mayGrow: (Int) -> Bool = { _ in true }
+    ) throws(Failure) -> [UInt8] {
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         stream.initialize(to: z_stream())
         defer {
@@ -79,6 +84,7 @@ public enum Gzip {
                 }
                 guard code == Z_OK || code == Z_STREAM_END else { return .damaged }
                 guard output.count + made <= limit else { return .tooLarge }
+                guard mayGrow(made) else { return .stopped }
                 output.append(contentsOf: chunk[..<made])
                 if code == Z_STREAM_END {
                     if stream.pointee.avail_in == 0 { return nil }

@@ -21,6 +21,7 @@ extension ConfigFile {
             }
         }
         for tunnel in config.tunnels { examine(tunnel, &report) }
+        if let relay = config.relay { examine(relay, &report) }
         report.issues.sort()
         if report.issues.hasErrors { report.config = nil }
         return report
@@ -49,6 +50,24 @@ extension ConfigFile {
             if let complaint = TunnelFiles.complaint(aboutListeningAt: forward.bind) {
                 complain("forwards.bind", "\(forward.bind): \(complaint)")
             }
+        }
+    }
+
+    /// Secret files that would be refused, a guest table with mistakes, and addresses that this machine does not have
+    /// now: those may come later, so they are no error.
+    private static func examine(_ relay: RelayConfig, _ report: inout ConfigReport) {
+        let name = "metadata_relay"
+        let origin = report.origins[name] ?? ConfigOrigin(file: "", line: 0)
+        for option in ["password_file", "token_file"] {
+            guard let complaint = complaint(aboutSecretFile: relay.values.string(option)) else { continue }
+            report.issues.append(ConfigIssue(.error, origin, "\(name).\(option)", complaint))
+        }
+        for complaint in RelayFiles.complaints(about: relay) {
+            report.issues.append(ConfigIssue(.warning, origin, "\(name).\(complaint.option)", complaint.text))
+        }
+        if relay.skipsVerification {
+            let text = "the database's certificate is not verified: anybody on the way can read and forge"
+            report.issues.append(ConfigIssue(.warning, origin, "\(name).insecure_skip_verify", text))
         }
     }
 

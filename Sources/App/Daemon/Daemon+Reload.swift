@@ -48,9 +48,11 @@ extension Daemon {
     private func change(to new: Config, _ diff: ConfigDiff, _ made: [String: CollectorRunner]) async {
         guard let tree else { return }
         let old = layout
+        let oldRelay = config.relay
         config = new
         layout = StreamLayout(new)
         await changeTunnels(diff, tree)
+        await changeRelay(from: oldRelay, diff, tree)
         if diff.agentChanged { _ = wiring.log.configure(new.agent, reopen: false) }
         for id in diff.inputs.removed {
             await tree.collectors.remove(id)
@@ -149,6 +151,7 @@ extension Daemon {
         if diff.processorsMoved { changes.append("processors in another order") }
         changes += lines("tunnel", diff.tunnels)
         changes += diff.forwardsChanged.map { "forwards of tunnel \($0) changed" }
+        if diff.relayChanged { changes.append("metadata relay changed") }
         if diff.globalTagsChanged { changes.append("global tags changed") }
         if diff.agentChanged { changes.append("agent changed") }
         if diff.spillChanged { changes.append("spill changed") }

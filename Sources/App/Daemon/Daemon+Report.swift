@@ -32,6 +32,7 @@ extension Daemon {
             notes.append(Health.Reason(.degraded, "output \(output.id) does not verify the server's certificate"))
         }
         await fillTunnels(&report, &notes)
+        await fillRelay(&report, &notes)
         report.assessHealth(notes: notes)
         return report
     }

@@ -23,6 +23,7 @@ actor Daemon {
     var senders: [String: Sender] = [:]
     var runners: [String: CollectorRunner] = [:]
     var fleet = TunnelFleet()
+    var relay: RelayRole?
     var lastReload: ReloadVerdict?
     var isStopping = false
     /// Points dropped per output at moments of the last ten minutes, for health.
@@ -85,7 +86,7 @@ actor Daemon {
 
     /// The tree and what goes with it, until a stop is asked for or the tree gives up. Returns the exit status.
     private func runTree(stops: AsyncStream<Void>, reloads: AsyncStream<Void>, liveView: Bool) async -> Int32 {
-        let tree = makeTree(tunnels: await tunnelChildren())
+        let tree = makeTree(roles: await tunnelChildren() + relayChildren())
         self.tree = tree
         wiring.ledger.connect { [weak self] in await self?.outputFigures() ?? [] }
         let (ready, settled) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -198,12 +199,12 @@ actor Daemon {
 
     // MARK: The tree
 
-    private func makeTree(tunnels: [ChildSpec]) -> Wiring.Tree {
+    private func makeTree(roles: [ChildSpec]) -> Wiring.Tree {
         var control: [ChildSpec] = []
         if config.status.isEnabled { control.append(statusChild()) }
         if notify.watchdogInterval != nil { control.append(watchdogChild()) }
         return wiring.tree(
-            control: control, tunnels: tunnels,
+            control: control, roles: roles,
             store: layout.streams.compactMap { stream in streams[stream.name].map(wiring.storeChild) }
                 + orphans.sorted { $0.key < $1.key }.map { wiring.storeChild($0.value) },
             egress: config.outputs.compactMap { output in

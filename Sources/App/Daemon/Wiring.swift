@@ -8,6 +8,7 @@ import Pipeline
 ///     root              one_for_one     3 in 600 s, then exit 70
 ///     ├─ control        one_for_one     status server, watchdog
 ///     ├─ tunnels        one_for_one     an SSH session per [[tunnels]]; only where there are any
+///     ├─ metadata_relay one_for_one     the guest table's file, a listener per address; only with that section
 ///     └─ pipeline       rest_for_one
 ///        ├─ store       one_for_one     a spill log per stream
 ///        ├─ egress      one_for_one     a sender (with its router and transports) per output
@@ -57,7 +58,7 @@ struct Wiring: Sendable {
     }
 
     func tree(
-        control: [ChildSpec], tunnels: [ChildSpec] = [], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher,
+        control: [ChildSpec], roles: [ChildSpec] = [], store: [ChildSpec], egress: [ChildSpec], batcher: Batcher,
         collectors: [ChildSpec]
     )
         -> Tree
@@ -95,7 +96,7 @@ struct Wiring: Sendable {
         let control = supervisor("control", .oneForOne, RestartIntensity(count: 5, period: .seconds(60)), control)
         let root = supervisor(
             "root", .oneForOne, RestartIntensity(count: 3, period: .seconds(600)),
-            [child(control, stop: .seconds(2))] + tunnels + [child(pipeline, stop: .seconds(15))])
+            [child(control, stop: .seconds(2))] + roles + [child(pipeline, stop: .seconds(15))])
         return Tree(root: root, control: control, store: store, egress: egress, collectors: collectors)
     }
 

@@ -14,6 +14,8 @@ public struct Config: Sendable, Hashable {
     public var skipped: [String] = []
     /// Each after those that it goes through.
     public var tunnels: [TunnelConfig]
+    /// `[metadata_relay]`; nil without it.
+    public var relay: RelayConfig?
 
     public init(
         globalTags: [Tag] = [], agent: AgentConfig = AgentConfig(), spill: SpillConfig = SpillConfig(),

@@ -78,11 +78,11 @@ struct ConfigDecodingRun {
 
     static let sections = [
         "global_tags", "agent", "spill", "status", "inputs", "outputs", "processors", "aggregators", "tunnels",
-        "forwards",
+        "forwards", "metadata_relay",
     ]
     /// Sections of Telegraf and of later versions.
     static let unavailableSections: Set<String> = [
-        "secretstores", "metadata_relay", "pushprox", "api", "hub",
+        "secretstores", "pushprox", "api", "hub",
     ]
 
     mutating func decode(_ root: ConfigNode) -> Config {
@@ -98,6 +98,7 @@ struct ConfigDecodingRun {
         addProcessing(root, agent, &config)
         applyBufferLimits(root["spill"], &config.spill)
         config.tunnels = tunnels(root)
+        config.relay = relay(root)
         addRoads(to: &config.tunnels)
         checkPresence(config, root)
         config.skipped = skipped
@@ -173,7 +174,7 @@ struct ConfigDecodingRun {
     private mutating func checkPresence(_ config: Config, _ root: ConfigNode) {
         guard !hadErrors, !issues.hasErrors else { return }
         // A relay need not collect anything.
-        if !config.tunnels.isEmpty, config.inputs.isEmpty, config.outputs.isEmpty { return }
+        if !config.tunnels.isEmpty || config.relay != nil, config.inputs.isEmpty, config.outputs.isEmpty { return }
         let place = ConfigOrigin(file: root.origin.file, line: 0)
         if config.inputs.isEmpty {
             issues.append(
@@ -194,7 +195,7 @@ struct ConfigDecodingRun {
         var plugin: String
         var origin: ConfigOrigin
         var entries: [ConfigEntry]
-        var path: String { "\(group).\(plugin)" }
+        var path: String { plugin.isEmpty ? group : "\(group).\(plugin)" }
     }
 
     /// All tables of a group in the order of the files: `[[inputs.cpu]]` and the old `[inputs.cpu]`.

@@ -22,6 +22,8 @@ public struct ConfigDiff: Sendable, Hashable {
     public var tunnels: Plugins
     /// Tunnels whose session stays and whose forwards change, those for routes of outputs included.
     public var forwardsChanged: [String]
+    /// `[metadata_relay]` came, went or changed.
+    public var relayChanged: Bool
     public var processors: Plugins
     public var aggregators: Plugins
     /// Whether the same processors stand in another order.
@@ -46,6 +48,7 @@ public struct ConfigDiff: Sendable, Hashable {
         outputs = ConfigDiff.compare(old.outputs, new.outputs, id: \.id)
         tunnels = ConfigDiff.compare(old.tunnels.map(\.spec), new.tunnels.map(\.spec), id: \.name)
         forwardsChanged = ConfigDiff.changedForwards(old, new, staying: tunnels.unchanged)
+        relayChanged = old.relay != new.relay
         processors = ConfigDiff.compare(old.processors, new.processors, id: \.id)
         aggregators = ConfigDiff.compare(old.aggregators, new.aggregators, id: \.id)
         // The same ones in another order give other points.
@@ -70,7 +73,7 @@ public struct ConfigDiff: Sendable, Hashable {
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
         inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && tunnels.isEmpty
-            && forwardsChanged.isEmpty
+            && forwardsChanged.isEmpty && !relayChanged
             && !processorsMoved
             && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
     }

@@ -14,6 +14,7 @@ extension Config {
         for tunnel in tunnels {
             lines += ["[[tunnels]]", tunnel.spec.line] + tunnel.forwards.map { "\($0)" }
         }
+        if let relay { lines += ["[metadata_relay]"] + relay.values.lines }
         lines += processors.flatMap(\.lines) + aggregators.flatMap(\.lines)
         let digest = CRC32C.checksum(Array(lines.joined(separator: "\n").utf8), seed: 0)
         let digits = String(digest, radix: 16)

@@ -2,7 +2,9 @@ extension Config {
     /// The configuration in one line per section, for people who want to see that it was understood. No secrets.
     public var summary: [String] {
         [agentSummary] + inputs.map(\.summary) + processors.map(\.summary) + aggregators.map(\.summary)
-            + outputs.map(\.summary) + tunnels.map(\.summary) + [spillSummary, statusSummary]
+            + outputs.map(\.summary) + tunnels.map(\.summary) + (relay.map { [$0.summary] } ?? []) + [
+                spillSummary, statusSummary,
+            ]
     }
 
     private var agentSummary: String {
@@ -86,6 +88,18 @@ extension TunnelConfig {
         if !spec.jump.isEmpty { parts.append("through \(spec.jump.joined(separator: ", "))") }
         parts += forwards.map { "\($0.kind.rawValue) \($0.bind) to \($0.target)" }
         return line("tunnels.\(spec.name)", parts)
+    }
+}
+
+extension RelayConfig {
+    fileprivate var summary: String {
+        line(
+            "metadata_relay",
+            [
+                "on \(listeners.map(\.description).joined(separator: " and "))", "guests in \(guestsFile)",
+                "to \(values.strings("urls").map { Secret.redacted(url: $0) }.joined(separator: " or "))",
+                "database \(values.string("database"))",
+            ])
     }
 }
 

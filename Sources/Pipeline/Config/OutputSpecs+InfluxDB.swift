@@ -31,7 +31,7 @@ extension OutputSpecs {
         OptionSpec("bucket", .string(""), "Bucket to write to; a database for InfluxDB 3."),
     ]
 
-    private static let tokenOptions: [OptionSpec] = [
+    static let tokenOptions: [OptionSpec] = [
         OptionSpec("token", .secret(.none), "Token, sent as Authorization: Token; for servers that want one."),
         OptionSpec("token_file", .string(""), "File with the token, read again when it changes."),
     ]

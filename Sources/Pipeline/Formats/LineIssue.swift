@@ -19,6 +19,9 @@ public struct LineIssue: Error, Sendable, Hashable, CustomStringConvertible {
         case tooManyTags = "too many tags"
         case tooManyFields = "too many fields"
         case tooLong = "too long"
+        case controlCharacter = "a control character in a name or tag"
+        case ambiguousEscape = "a backslash before an escape, which databases read in different ways"
+        case foreignIdentity = "the identity of somebody else"
     }
 
     /// Counted from 1 in what was given.

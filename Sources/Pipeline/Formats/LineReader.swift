@@ -105,8 +105,29 @@ struct LineReader {
         return (result.cell, result.kind)
     }
 
-    /// A quoted string. Quotes and backslashes are escaped by a backslash; line ends stand for themselves.
+    /// Moves behind the value that stands here without making anything of it.
+    @inline(__always)
+    mutating func skipValue() throws(LineIssueReason) {
+        guard at < bytes.count else { throw .missingFieldValue }
+        switch bytes[at] {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."):
+            at = try LineProtocolNumber.read(bytes, at).end
+        case UInt8(ascii: "\""): _ = try rawString()
+        case UInt8(ascii: ","), UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r"): throw .missingFieldValue
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"):
+            at = try LineProtocolNumber.readBool(bytes, at).end
+        default: throw .badNumber
+        }
+    }
+
     private mutating func string() throws(LineIssueReason) -> String {
+        let (raw, hasEscapes) = try rawString()
+        return hasEscapes ? LineReader.unescaped(raw) : String(decoding: raw, as: UTF8.self)
+    }
+
+    /// The content of a quoted string as it is written, and whether it has escapes. Quotes and backslashes are escaped
+    /// by a backslash; line ends stand for themselves.
+    private mutating func rawString() throws(LineIssueReason) -> (UnsafeBufferPointer<UInt8>, hasEscapes: Bool) {
         at &+= 1
         let start = at
         var hasEscapes = false
@@ -117,7 +138,7 @@ struct LineReader {
                 let raw = UnsafeBufferPointer(rebasing: bytes[start..<at])
                 at &+= 1
                 newlines &+= ends
-                return hasEscapes ? LineReader.unescaped(raw) : String(decoding: raw, as: UTF8.self)
+                return (raw, hasEscapes)
             case UInt8(ascii: "\\"):
                 guard at &+ 1 < bytes.count else { throw .openString }
                 if bytes[at &+ 1] == UInt8(ascii: "\"") || bytes[at &+ 1] == UInt8(ascii: "\\") {
@@ -239,19 +260,28 @@ enum LineHead {
         let measurement = unescaped(UnsafeBufferPointer(rebasing: head[..<at]), equals: false)
         var tags: [Tag] = []
         while at < head.count {
-            let keyStart = at + 1
-            let keyEnd = end(head, from: keyStart, stops: tagKeyEnds)
-            guard keyEnd > keyStart else { throw .missingTagKey }
-            guard keyEnd < head.count, head[keyEnd] == UInt8(ascii: "=") else { throw .missingTagValue }
-            at = end(head, from: keyEnd + 1, stops: tagKeyEnds)
-            // An equals sign in a value must be escaped.
-            guard at > keyEnd + 1, at == head.count || head[at] == UInt8(ascii: ",") else { throw .missingTagValue }
+            let (key, value) = try tag(head, &at)
             tags.append(
                 Tag(
-                    unescaped(UnsafeBufferPointer(rebasing: head[keyStart..<keyEnd]), equals: true),
-                    unescaped(UnsafeBufferPointer(rebasing: head[keyEnd + 1..<at]), equals: true)))
+                    unescaped(UnsafeBufferPointer(rebasing: head[key]), equals: true),
+                    unescaped(UnsafeBufferPointer(rebasing: head[value]), equals: true)))
             guard tags.count <= tagsLimit else { throw .tooManyTags }
         }
         return Series(measurement, tags: tags + extraTags)
+    }
+
+    /// Where key and value stand, as written, of the tag whose comma `at` stands at; moves to the next one's.
+    @inline(__always)
+    static func tag(
+        _ head: UnsafeBufferPointer<UInt8>, _ at: inout Int
+    ) throws(LineIssueReason) -> (key: Range<Int>, value: Range<Int>) {
+        let keyStart = at + 1
+        let keyEnd = end(head, from: keyStart, stops: tagKeyEnds)
+        guard keyEnd > keyStart else { throw .missingTagKey }
+        guard keyEnd < head.count, head[keyEnd] == UInt8(ascii: "=") else { throw .missingTagValue }
+        at = end(head, from: keyEnd + 1, stops: tagKeyEnds)
+        // An equals sign in a value must be escaped.
+        guard at > keyEnd + 1, at == head.count || head[at] == UInt8(ascii: ",") else { throw .missingTagValue }
+        return (keyStart..<keyEnd, keyEnd + 1..<at)
     }
 }

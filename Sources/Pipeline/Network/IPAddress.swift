@@ -1,7 +1,7 @@
 /// An IPv4 or IPv6 address. An IPv4 address inside IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
 ///
 /// Source: RFC 4291, 2.2 for the text forms. Zone names (`%eth0`) are not addresses to us.
-public struct IPAddress: Sendable, Hashable {
+public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     /// 4 or 16, in network order.
     public let bytes: [UInt8]
 
@@ -20,6 +20,23 @@ public struct IPAddress: Sendable, Hashable {
         let isV6 = text.utf8.contains(UInt8(ascii: ":"))
         guard text.utf8.count <= 45, let bytes = isV6 ? Self.v6(text) : Self.v4(Substring(text)) else { return nil }
         self.init(bytes: bytes)
+    }
+
+    /// The shortest text form, as RFC 5952 has it.
+    public var description: String {
+        guard isV6 else { return bytes.map { String($0) }.joined(separator: ".") }
+        let groups = stride(from: 0, to: 16, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) }
+        var longest = 0..<0
+        var start = 0
+        for index in 0...groups.count where index == groups.count || groups[index] != 0 {
+            if index - start > longest.count { longest = start..<index }
+            start = index + 1
+        }
+        func text(_ part: ArraySlice<UInt16>) -> String {
+            part.map { String($0, radix: 16) }.joined(separator: ":")
+        }
+        guard longest.count > 1 else { return text(groups[...]) }
+        return "\(text(groups[..<longest.lowerBound]))::\(text(groups[longest.upperBound...]))"
     }
 
     private static func v4(_ text: Substring) -> [UInt8]? {

@@ -12,6 +12,7 @@ public enum StatusMetrics {
         spill(report.streams, &text)
         outputs(report.outputs, &text)
         tunnels(report.tunnels, &text)
+        relay(report.relay, &text)
         process(report.process, &text)
         return text.bytes
     }

@@ -25,6 +25,7 @@ extension StatusReport {
             "streams": .array(streams.map(\.json)),
             "outputs": .array(outputs.map(\.json)),
             "tunnels": .array(tunnels.map(\.json)),
+            "metadata_relay": relay?.json ?? .null,
             "process": process.json,
         ]
     }

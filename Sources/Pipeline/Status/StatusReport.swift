@@ -21,6 +21,8 @@ public struct StatusReport: Sendable, Hashable {
     public var streams: [SpillStatus] = []
     public var outputs: [Output] = []
     public var tunnels: [TunnelStatus] = []
+    /// nil without the role.
+    public var relay: RelayStatus?
     public var process = Process()
     /// The latest values of a few metrics, for the live page.
     public var headlines: [Headline] = []

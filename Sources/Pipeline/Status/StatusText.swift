@@ -11,6 +11,7 @@ public enum StatusText {
         lines += section("spill", report.streams.flatMap(stream))
         lines += section("outputs", report.outputs.flatMap(output))
         lines += section("tunnels", report.tunnels.flatMap(tunnel))
+        lines += section("metadata relay", report.relay.map(relay) ?? [])
         lines += section("process", process(report.process))
         return lines.joined(separator: "\n") + "\n"
     }

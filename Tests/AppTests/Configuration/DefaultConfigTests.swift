@@ -56,7 +56,7 @@ struct DefaultConfigTests {
             "global_tags": [], "agent": SectionSpecs.agent, "spill": SectionSpecs.spill, "status": SectionSpecs.status,
             "inputs.NAME": SectionSpecs.commonInput, "outputs.NAME": SectionSpecs.commonOutput,
             "outputs.influxdb.routes": OutputSpecs.route, "tunnels": TunnelSpecs.tunnel,
-            "forwards": TunnelSpecs.forward,
+            "forwards": TunnelSpecs.forward, "metadata_relay": RelaySpecs.section,
         ]
         for plugin in KnownPlugins.inputs {
             all["inputs.\(plugin.name)"] = plugin.options
@@ -124,7 +124,7 @@ struct DefaultConfigTests {
             let isPlugin =
                 [
                     "[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs.", "[[tunnels",
-                    "[[forwards",
+                    "[[forwards", "[metadata_relay",
                 ]
                 .contains { bare.hasPrefix($0) } && !bare.contains(".NAME]]")
             if isPlugin || isEntry { lines.append(bare) }

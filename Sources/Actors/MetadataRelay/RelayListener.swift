@@ -1,0 +1,87 @@
+import Glibc
+import Logging
+import NIOCore
+import Pipeline
+
+/// One place where guests ask.
+///
+/// Owns: the server while `run` runs, and the state that is shown. Started by: the relay's supervisor. Stops: on
+/// cancellation, with its connections. An address that cannot be had is a state with a reason, and is tried again: it may
+/// come later, as that of a bridge does.
+public actor RelayListener {
+    public nonisolated let place: RelayPlace
+    private let server: TCPServer
+    private let clock: any Clock
+    private let log: Logger
+    private let clients: ClientCount
+    private var trouble: String?
+    private var since: Instant
+    /// Of the last bind; 0 before.
+    public private(set) var port = 0
+
+    public init(place: RelayPlace, relay: MetadataRelay, config: RelayConfig, loop: MainLoop, log: Logger) {
+        self.place = place
+        self.log = log
+        clock = loop
+        since = loop.now
+        trouble = "not started"
+        let options = config.values
+        var limits = ServerLimits(
+            clients: Int(clamping: options.integer("max_connections")), headBytes: 16_384,
+            bodyBytes: Int(clamping: options.size("max_body_size")), requestTime: options.duration("read_timeout"),
+            stallTime: options.duration("write_timeout"), streamStallTime: options.duration("write_timeout"),
+            idleTime: options.duration("idle_timeout"))
+        limits.clientsPerAddress = Int(clamping: options.integer("max_connections_per_guest"))
+        let budget = BodyBudget(bytes: Int(clamping: options.size("max_memory")))
+        clients = ClientCount(limit: limits.clients, perAddress: limits.clientsPerAddress)
+        let namespace = place.namespace
+        var maker: TCPServer.SocketMaker?
+        if !namespace.isEmpty { maker = { try await NamespaceSocket.listening(at: $0, in: namespace) } }
+        server = TCPServer(
+            address: place.address, allowed: [], limits: limits,
+            router: relay.router(namespace: namespace, bodyLimit: limits.bodyBytes, budget: budget),
+            eventLoop: loop.eventLoop, budget: budget, clients: clients,
+            socket: maker)
+    }
+
+    /// Serves until cancelled; tries again while the address cannot be had.
+    public func run() async throws {
+        var backoff = Backoff()
+        var random = JitterSource()
+        while true {
+            do {
+                try await server.run { await self.listening($0) }
+            } catch {
+                try Task.checkCancellation()
+                failed((error as? IOError)?.words ?? "\(error)")
+            }
+            try Task.checkCancellation()
+            try await clock.sleep(for: min(.seconds(5), backoff.next(using: &random)))
+        }
+    }
+
+    private func listening(_ port: Int) {
+        self.port = port
+        since = clock.now
+        trouble = nil
+        log.notice("listening for guests", metadata: ["address": "\(place)"])
+    }
+
+    private func failed(_ words: String) {
+        let text = "cannot listen at \(place): \(words)"
+        // Once, not at every try.
+        if trouble != text {
+            since = clock.now
+            log.error("cannot listen", metadata: ["address": "\(place)", "error": "\(words)"])
+        }
+        trouble = text
+    }
+
+    public func status() -> RelayStatus.Listener {
+        var status = RelayStatus.Listener(address: place.description)
+        status.trouble = trouble
+        status.since = max(.zero, clock.now - since)
+        status.connections = clients.open
+        return status
+    }
+}
