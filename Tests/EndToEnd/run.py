@@ -25,7 +25,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from support import agent, processes  # noqa: E402
+from support import agent, case, processes  # noqa: E402
 
 
 class Lines(unittest.TestResult):
@@ -200,6 +200,7 @@ def main():
 
 def here(tests):
     """Runs the tests one after the other in this process."""
+    case.chosen = {test.id() for test in tests}
     result = Lines()
     began = time.monotonic()
     try:

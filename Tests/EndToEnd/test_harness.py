@@ -128,6 +128,22 @@ class Oracles(unittest.TestCase):
         self.assertEqual(oracle.sequences(["ab-1", "ab-3"]), {"ab": [1, 3]})
         self.assertEqual(oracle.holes([1, 3]), [2])
 
+    def test_finds_points_with_two_contents(self):
+        self.assertEqual(oracle.conflicts([b"n,i=1 v=1i 5", b"n,i=1 v=1i 6", b"n,i=2 v=2i 5", b"n,i=1 v=1i 5"]), [])
+        self.assertEqual(oracle.conflicts([b"n,i=1 v=1i 5", b"n,i=1 v=2i 5"]), [(b"n,i=1", b"5")])
+
+    def test_two_lanes_in_order_are_told_from_disorder(self):
+        def proof(*numbers):
+            return oracle.disorder(["a-b-%s" % number for number in numbers])
+        self.assertIsNone(proof(1, 2, 3))
+        self.assertIsNone(proof(1, 9, 2, 10, 3, 4, 11, 5))
+        self.assertIsNone(proof(5, 6, 5, 7, 1, 2, 5))
+        self.assertIsNone(proof("1.0-4", "1.5-9", 2))
+        self.assertIsNone(oracle.disorder(["a-5", "b-4", "a-3", "b-2"]))
+        self.assertIn("3 came after", proof(5, 4, 3))
+        self.assertIn("8 came after", proof(1, 10, 9, 8))
+        self.assertIn("1.2-3 came after", proof(3, 2, "1.2-3"))
+
     def test_balances_sum_the_reasons_of_drops(self):
         balance = {"sealed": 9, "delivered": 5, "rejected": 1, "dropped": {"age": 1, "bytes": 1}, "pending": 1}
         found = agent.balances({"outputs": [{"id": "x", "balance": balance}]})

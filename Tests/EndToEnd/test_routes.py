@@ -43,7 +43,7 @@ class Roads(EndToEnd):
             self.skipTest("needs nftables in the kernel")
 
     def judge(self, agent, *servers):
-        """Nothing is lost, nothing was sent as two different bodies."""
+        """Nothing is lost, nothing was sent as two different bodies, nothing is out of order."""
         mark = time.time_ns()
         wait_until(lambda: max(oracle.ticks(lines_of(*servers))) > mark, 30, "live points")
         wait_until(lambda: not oracle.gaps([line for line in lines_of(*servers) if int(line.rpartition(b" ")[2]) < mark],
@@ -53,6 +53,7 @@ class Roads(EndToEnd):
             for identity, found in server.batches.items():
                 digests.setdefault(identity, set()).update(found)
         self.assertEqual([each for each, found in digests.items() if len(found) > 1], [], "batches with two bodies")
+        self.assert_in_order(*servers)
         balance = agent.balance()
         self.assert_exact(balance)
         self.assertEqual((balance["rejected"], balance["dropped"]), (0, 0))

@@ -9,6 +9,9 @@ from .processes import wait_until
 
 SECOND = 1_000_000_000
 
+#: The tests that this process runs, by id, for classes that begin all of theirs at once.
+chosen = set()
+
 
 class EndToEnd(unittest.TestCase):
     """Gives tests their processes, and says by name what is missing on this machine."""
@@ -126,6 +129,13 @@ class EndToEnd(unittest.TestCase):
         """Every try of a batch was the same bytes."""
         for identity, digests in server.batches.items():
             self.assertEqual(len(digests), 1, "batch %s was sent as %d different bodies" % (identity, len(digests)))
+
+    def assert_in_order(self, *servers):
+        """Each lane delivered its batches in order, whichever server they went to."""
+        taken = [each for server in servers for each in server.writes() if each.code == 204]
+        taken.sort(key=lambda each: each.time)
+        problem = oracle.disorder([each.headers["x-godwit-batch"] for each in taken])
+        self.assertIsNone(problem, problem)
 
     def assert_whole_ticks(self, lines, series, starts=1):
         """Every timestamp has all series; `starts` runs may each have one cut tick at their end (a batch is sealed

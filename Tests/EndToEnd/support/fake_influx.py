@@ -18,8 +18,10 @@ import zlib
 class Request:
     """One request as it came: head parsed, body decoded, with the answer it got."""
 
-    def __init__(self, method, target, headers, raw):
+    def __init__(self, method, target, headers, raw, peer=None):
         self.time = time.monotonic()
+        #: The address that it came from.
+        self.peer = peer
         self.method = method
         self.target = target
         self.path, _, query = target.partition("?")
@@ -258,7 +260,7 @@ class Server:
             parts.append(chunk)
             have += len(chunk)
         body = b"".join(parts)
-        return Request(method, target, headers, body[:length]), body[length:]
+        return Request(method, target, headers, body[:length], peer_of(connection)), body[length:]
 
     def _answer(self, connection, request):
         with self.lock:
@@ -380,6 +382,14 @@ class Server:
 def reset_mid(server, request, connection):
     """Resets in the middle of a body (`Server._read` does it, before the request is whole)."""
     raise ConnectionResetError
+
+
+def peer_of(connection):
+    """The address at the other end; None when it is gone."""
+    try:
+        return connection.getpeername()[0]
+    except (OSError, IndexError):
+        return None
 
 
 def stop_listening(listener):

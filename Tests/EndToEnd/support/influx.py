@@ -31,6 +31,8 @@ bind-address = "127.0.0.1:%(rpc)d"
   log-enabled = false
   https-enabled = %(https)s
   https-certificate = "%(certificate)s"
+  unix-socket-enabled = true
+  bind-socket = "%(folder)s/http.sock"
 [logging]
   level = "warn"
 """
@@ -58,6 +60,8 @@ class Influx:
         self.certificate = certificate
         self.admin = None
         self.process = None
+        #: The same interface on a unix socket, which can be reached from every network namespace.
+        self.socket = os.path.join(self.folder, "http.sock")
         self.config = os.path.join(self.folder, "influxdb.conf")
         with open(self.config, "w") as file:
             file.write(CONFIG % {"folder": self.folder, "address": self.address, "port": self.port, "rpc": self.rpc,

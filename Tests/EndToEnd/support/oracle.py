@@ -158,3 +158,36 @@ def holes(numbers):
     """Missing numbers between the first and the last of a sorted list."""
     present = set(numbers)
     return [n for n in range(numbers[0], numbers[-1] + 1) if n not in present] if numbers else []
+
+
+def conflicts(lines):
+    """Points (series and time) that came with two different contents."""
+    found = collections.defaultdict(set)
+    for line in lines:
+        head, _, rest = line.partition(b" ")
+        body, _, stamp = rest.rpartition(b" ")
+        found[head, stamp].add(body)
+    return [key for key, bodies in found.items() if len(bodies) > 1]
+
+
+def disorder(identities):
+    """Proof that a lane was out of order, from the ids of batches in the order in which they were accepted; None when all
+    is well. Further tries of a batch do not count.
+
+    Two lanes, each in order, make two ascending sequences, merged somehow. Each number goes behind the nearest smaller
+    end: when there is none, it came after two newer ones of which the earlier was the newer.
+    """
+    ends = collections.defaultdict(lambda: [(-1,), (-1,)])
+    seen = set()
+    for identity in identities:
+        if identity in seen:
+            continue
+        seen.add(identity)
+        instance, sequence, first = re.fullmatch(r"(.*?)-(\d+)(?:\.(\d+)-\d+)?", identity).groups()
+        number = (int(sequence), int(first or 0))
+        lanes = ends[instance]
+        fits = [index for index in (0, 1) if lanes[index] < number]
+        if not fits:
+            return "%s came after %s and %s" % (identity, *lanes)
+        lanes[max(fits, key=lambda index: lanes[index])] = number
+    return None

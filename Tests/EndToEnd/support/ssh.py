@@ -1,7 +1,5 @@
 """A real sshd of Debian's for the tests: own configuration, host keys and users' keys, on loopback or elsewhere."""
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -39,10 +37,12 @@ class Sshd:
     server = Sshd(folder); server.start(); …; server.stop()
     """
 
-    def __init__(self, folder, host="127.0.0.1", port=None, options=(), prefix=()):
+    def __init__(self, folder, host="127.0.0.1", port=None, options=(), prefix=(), names=()):
+        """`names` are further addresses of the host under which clients know it; it listens there too."""
         self.folder = os.path.join(folder, "sshd")
         os.makedirs(self.folder, mode=0o755, exist_ok=True)
         self.host = host
+        self.names = [host] + list(names)
         self.port = port or free_port(host)
         self.prefix = list(prefix)
         self.process = None
@@ -56,9 +56,10 @@ class Sshd:
         self.configure(options)
 
     def configure(self, options=()):
-        own = ["Port %d" % self.port, "ListenAddress %s" % self.host, "HostKey %s" % self.host_key,
+        own = ["Port %d" % self.port, "HostKey %s" % self.host_key,
                "AuthorizedKeysFile %s" % self.authorized, "StrictModes no", "UsePAM no", "PermitRootLogin yes",
                "PidFile none", "LogLevel VERBOSE", "MaxStartups 500"]
+        own += ["ListenAddress %s" % name for name in self.names]
         # The first value of a keyword counts.
         with open(os.path.join(self.folder, "config"), "w") as file:
             file.write("\n".join(list(options) + own) + "\n")
@@ -70,8 +71,15 @@ class Sshd:
 
     def trust(self):
         with open(self.known_hosts, "w") as file:
-            file.write("[%s]:%d %s\n" % (self.host, self.port, public(self.host_key)))
+            for name in self.names:
+                file.write("[%s]:%d %s\n" % (name, self.port, public(self.host_key)))
         os.chmod(self.known_hosts, 0o600)
+
+    def renew(self):
+        """Gives it another host key, as a host that was rebuilt has; counts from the next start."""
+        for path in (self.host_key, self.host_key + ".pub"):
+            os.remove(path)
+        keygen(self.host_key, "-t", "ed25519")
 
     @property
     def address(self):
@@ -168,12 +176,12 @@ class Echo:
         self.listener.close()
 
 
-def exchange(place, data=b"hello", seconds=15):
+def exchange(place, data=b"hello", seconds=15, host="127.0.0.1"):
     """Sends data through a port or socket path, half-closes, and returns all that comes back."""
     family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
     with socket.socket(family) as connection:
         connection.settimeout(seconds)
-        connection.connect(place if isinstance(place, str) else ("127.0.0.1", place))
+        connection.connect(place if isinstance(place, str) else (host, place))
 
         def send():
             try:
