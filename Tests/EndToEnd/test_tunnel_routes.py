@@ -7,7 +7,7 @@ import time
 
 from support import agent as agents
 from support import certificates, fake_influx, oracle
-from support.case import EndToEnd
+from support.case import EndToEnd, takes
 from support.gate import Gate
 from support.processes import wait_until
 from support.ssh import SSHD, Echo, Sshd, free_port, keygen
@@ -100,7 +100,7 @@ class TunnelRoads(EndToEnd):
         mark = time.time_ns()
         wait_until(lambda: max(oracle.ticks(self.lines(database)), default=0) > mark, seconds, "live points", 0.1)
 
-    def judge(self, agent, database):
+    def judge(self, agent, database, lanes=2):
         """Nothing is lost, no try of a batch differs from another, and no series goes back in time in a lane."""
         self.wait_live(database)
         mark = time.time_ns()
@@ -115,9 +115,9 @@ class TunnelRoads(EndToEnd):
         self.assertEqual((balance["rejected"], balance["dropped"]), (0, 0))
         if isinstance(database, fake_influx.Server):
             self.assert_identical_tries(database)
-            self.assert_ordered(database)
+            self.assert_ordered(database, lanes)
 
-    def assert_ordered(self, server):
+    def assert_ordered(self, server, lanes):
         """Live data and backlog are two lanes, and batches go in order in each: of the first arrivals no three go
         backwards."""
         seen, order = set(), []
@@ -133,7 +133,7 @@ class TunnelRoads(EndToEnd):
                 tops.append(number)
             else:
                 tops[lane] = number
-        self.assertLessEqual(len(tops), 2, "batches in another order than that of two lanes: %s" % order)
+        self.assertLessEqual(len(tops), lanes, "batches in another order than that of %d lanes: %s" % (lanes, order))
 
 
 class Delivery(TunnelRoads):
@@ -217,6 +217,7 @@ class Delivery(TunnelRoads):
 class Failures(TunnelRoads):
     """The road breaks: who carries the data then, and does the operator see why."""
 
+    @takes(25)
     def test_a_killed_session_costs_nothing(self):
         server, database = self.sshd(), self.influx()
         agent = self.with_roads([self.road(database)], [server.tunnel()])
@@ -229,6 +230,7 @@ class Failures(TunnelRoads):
             self.wait_live(database)
         self.judge(agent, database)
 
+    @takes(30)
     def test_a_server_that_is_away_gives_the_data_to_the_next_road_and_gets_them_back(self):
         server, database = self.sshd(), self.server()
         agent = self.with_roads([self.road(database)], [server.tunnel()])
@@ -248,11 +250,12 @@ class Failures(TunnelRoads):
 
     def test_a_frozen_server_is_left_within_the_configured_time(self):
         server, database = self.sshd(), self.server()
-        gate = self.gate(database)
+        gate = self.gate(database, is_open=False)
         agent = self.with_roads([self.road(database), {"via": "direct"}],
                                 [server.tunnel(probe_interval="1s", probes_missed=2, connect_timeout="2s",
                                                auth_timeout="2s", target_timeout="2s")], url=gate.url)
         self.wait_active(agent, "proxy")
+        gate.open()
         self.wait_live(database)
         frozen = server.sessions() + [server.process.pid]
         for pid in frozen:
@@ -273,8 +276,10 @@ class Failures(TunnelRoads):
                 except ProcessLookupError:
                     pass
         self.wait_tunnel(agent)
-        self.judge(agent, database)
+        # What the frozen process had taken in may arrive when it goes on: a copy behind newer data.
+        self.judge(agent, database, lanes=3)
 
+    @takes(30)
     def test_a_dead_database_is_told_from_a_dead_tunnel(self):
         server, database = self.sshd(), self.influx()
         agent = self.with_roads([self.road(database)], [server.tunnel()])
@@ -311,9 +316,10 @@ class Failures(TunnelRoads):
 
     def test_another_host_key_after_a_reboot_is_refused_and_the_data_go_another_road(self):
         server, database = self.sshd(), self.server()
-        gate = self.gate(database)
+        gate = self.gate(database, is_open=False)
         agent = self.with_roads([self.road(database), {"via": "direct"}], [server.tunnel()], url=gate.url)
         self.wait_active(agent, "proxy")
+        gate.open()
         self.wait_live(database)
         server.stop()
         for path in (server.host_key, server.host_key + ".pub"):
@@ -326,6 +332,7 @@ class Failures(TunnelRoads):
         self.assertIn("hostkey-changed", agent.run("status").stdout)
         self.judge(agent, database)
 
+    @takes(60)
     def test_everything_down_and_back_in_another_order_loses_nothing(self):
         server, database = self.sshd(), self.server()
         gate = self.gate(database)

@@ -15,7 +15,7 @@ public actor TunnelTransport: Transport {
     private let inner: any Transport
     private let tunnels: any RoadWatch
     private let clock: any Clock
-    /// The tunnel was down when something was to be sent.
+    /// Nothing could go over the road when something was to be sent.
     private var wasClosed = false
 
     /// `inner` connects to the socket at which the tunnel listens for `road`.
@@ -31,8 +31,9 @@ public actor TunnelTransport: Transport {
         let outcome = await inner.send(batch, id: id, deadline: deadline)
         switch outcome {
         case .unavailable, .ambiguous:
+            guard let (complaint, isSure) = await complaint(since: started) else { return outcome }
             // Also where nobody knows whether it arrived: the same bytes go over the next road at once.
-            guard let complaint = await complaint(since: started) else { return outcome }
+            guard isSure else { return .ambiguous(reason: complaint) }
             return .unavailable(reason: complaint)
         default: return outcome
         }
@@ -42,7 +43,7 @@ public actor TunnelTransport: Transport {
         let started = clock.now
         let outcome = await inner.probe(deadline: deadline)
         guard !outcome.isGood, let complaint = await complaint(since: started) else { return outcome }
-        return .bad(reason: complaint)
+        return .bad(reason: complaint.text)
     }
 
     public func run() async throws { try await inner.run() }
@@ -50,20 +51,28 @@ public actor TunnelTransport: Transport {
 
     public func isRoadBack() async -> Bool? {
         guard wasClosed else { return nil }
-        guard case .up = await tunnels.condition(of: road) else { return false }
+        // Also without us the tunnel asks for its target every half a minute.
+        guard case .up(nil, _) = await tunnels.condition(of: road) else { return false }
         wasClosed = false
         return true
     }
 
-    /// What the tunnel says about a failure of something that began at `started`; nil when it has nothing to say.
-    private func complaint(since started: Instant) async -> String? {
+    /// What the tunnel says about a failure of something that began at `started`, and whether that is sure to be the
+    /// cause; nil when it has nothing to say.
+    private func complaint(since started: Instant) async -> (text: String, isSure: Bool)? {
         let condition = await tunnels.condition(of: road)
+        guard let text = condition.complaint(of: road) else { return nil }
         switch condition {
-        case .down: wasClosed = true
-        case .up(_, let at):
+        case .down:
+            wasClosed = true
+            return (text, true)
+        case .up(let failure, let at):
             // An older failure of another connection explains nothing.
             guard at >= started else { return nil }
+            // On a line that is slow, and full of our own data, a new connection takes its time.
+            let isSure = failure?.reason != .targetTimeout
+            if isSure { wasClosed = true }
+            return (text, isSure)
         }
-        return condition.complaint(of: road)
     }
 }

@@ -56,6 +56,11 @@ struct TunnelTransportTests {
         tunnel.become(.up(failure: TunnelFailure(.targetRefused, ""), at: clock.now))
         let refused = "tunnel b is up, but db:1 is not reached: target-refused"
         #expect(await outcome(.ambiguous(reason: "reset")) == .unavailable(reason: refused))
+        // A slow line is no dead one: only when that is repeated the road is left.
+        tunnel.become(.up(failure: TunnelFailure(.targetTimeout, ""), at: clock.now))
+        #expect(
+            await outcome(.ambiguous(reason: "timeout"))
+                == .ambiguous(reason: "tunnel b is up, but db:1 is not reached: target-timeout"))
     }
 
     @Test("an older failure of another connection explains nothing")
@@ -76,14 +81,19 @@ struct TunnelTransportTests {
         #expect(await transport(inner).probe(deadline: clock.now) == .bad(reason: "tunnel b is connecting"))
     }
 
-    @Test("a road that was closed is tried as soon as its tunnel is back, however long its breaker would wait")
-    func returns() async {
+    @Test(
+        "a road that was closed is tried as soon as its tunnel is back, however long its breaker would wait",
+        arguments: [
+            RoadCondition.down(TunnelFailure(.hostkeyChanged, "another key")),
+            .up(failure: TunnelFailure(.targetRefused, ""), at: .distantFuture),
+        ])
+    func returns(closed: RoadCondition) async {
         let isUp = Mutex(false)
         let inner = ScriptedTransport { _, _, _ in
             isUp.withLock { $0 } ? .delivered : .unavailable(reason: "refused")
         }
         inner.setPassable(false)
-        tunnel.become(down)
+        tunnel.become(closed)
         let router = Router(
             routes: [
                 Route(id: "proxy", transport: transport(inner), needsProof: true),
@@ -101,7 +111,7 @@ struct TunnelTransportTests {
         }
         #expect(await deliver().route != "proxy")
         let probes = inner.probes
-        #expect(await router.status().routes[0].lastError == "tunnel b is down: hostkey-changed: another key")
+        #expect(await router.status().routes[0].lastError == closed.complaint(of: road))
         clock.advance(by: .milliseconds(10))
         #expect(await deliver().outcome.outcomeClass == .unavailable)
         #expect(inner.probes == probes, "the breaker lets nothing through")
