@@ -40,6 +40,7 @@ public actor ExpositionTransport: Transport {
     private let loop: MainLoop
     private let log: Logger
     private let certificates: ServerCertificates
+    private let notes: NotesBoard
     private var table: ExpositionTable
     private var parser = LineProtocolParser()
     private var password: SecretReader
@@ -51,15 +52,16 @@ public actor ExpositionTransport: Transport {
     /// Connections are served on `loop`, the table is kept on `worker`.
     public init(
         settings: ExpositionSettings, worker: WorkLoop, loop: MainLoop,
-        certificates: ServerCertificates = ServerCertificates(), log: Logger
+        certificates: ServerCertificates = ServerCertificates(), notes: NotesBoard = NotesBoard(), log: Logger
     ) {
         self.worker = worker
         self.settings = settings
         self.loop = loop
         clock = loop
         self.certificates = certificates
+        self.notes = notes
         self.log = log
-        table = ExpositionTable(settings: settings.table)
+        table = ExpositionTable(settings: settings.table, inputs: InputRegistry.all.map(\.spec))
         password = SecretReader(settings.password)
     }
 
@@ -71,6 +73,7 @@ public actor ExpositionTransport: Transport {
         guard let lines = PayloadCoding.lines(of: batch) else {
             return .data(reason: "payload cannot be decompressed", isExplained: true)
         }
+        table.notes = notes.current
         var issues = LineIssues()
         let refused = add(lines, &issues)
         let reasons = [
@@ -157,11 +160,21 @@ public actor ExpositionTransport: Transport {
             log.error("page refused", metadata: ["error": "\(error)"])
             return .text("the password of this page cannot be read\n", status: 503)
         }
+        table.notes = notes.current
         var text = table.page(now: clock.now)
+        if settings.table.usesNodeNames { NodeIdentity.add(to: &text, table, at: clock.wall) }
         ExpositionTransport.addOwn(to: &text, table, process: settings.showsProcess ? OwnProcess.read() : nil)
+        var headers = settings.headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        var bytes = text.bytes
+        if bytes.count > 1_024 {
+            headers.append(("Vary", "Accept-Encoding"))
+            if request.takesGzip, let packed = GzipCompressor().compress(bytes) {
+                headers.append(("Content-Encoding", "gzip"))
+                bytes = packed
+            }
+        }
         return ServedReply(
-            status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
-            headers: settings.headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, body: .bytes(text.bytes))
+            status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", headers: headers, body: .bytes(bytes))
     }
 
     /// Whether the request carries the configured name and password; true when none is configured.
@@ -178,19 +191,33 @@ public actor ExpositionTransport: Transport {
         return difference == 0
     }
 
+    /// What the page says of itself and of the agent, but for what a scraped page says under the same name.
     private static func addOwn(to text: inout PrometheusText, _ table: ExpositionTable, process: OwnProcess?) {
-        text.single("godwit_exposition_series", .gauge, "Samples on this page besides these.", Double(table.count))
-        text.single(
+        func add(_ name: String, _ kind: PrometheusText.Kind, _ help: String, _ value: Double) {
+            if !table.has(name) { text.single(name, kind, help, value) }
+        }
+        add("godwit_exposition_series", .gauge, "Samples on this page besides these.", Double(table.count))
+        add(
             "godwit_exposition_refused_points_total", .counter, "Points that found no room on this page.",
             Double(table.refusedPoints))
-        text.single(
+        add(
             "godwit_exposition_expired_samples_total", .counter, "Samples that left this page for their age.",
             Double(table.expiredSamples))
         guard let process else { return }
-        text.single("process_cpu_seconds_total", .counter, "CPU time of the agent.", process.cpuSeconds)
-        text.single(
-            "process_resident_memory_bytes", .gauge, "Resident memory of the agent.", Double(process.residentBytes))
-        text.single("process_open_fds", .gauge, "Open descriptors of the agent.", Double(process.openDescriptors))
+        add("process_cpu_seconds_total", .counter, "CPU time of the agent.", process.cpuSeconds)
+        add("process_resident_memory_bytes", .gauge, "Resident memory of the agent.", Double(process.residentBytes))
+        add("process_open_fds", .gauge, "Open descriptors of the agent.", Double(process.openDescriptors))
+    }
+}
+
+extension ServedRequest {
+    /// Whether the client takes a body in gzip.
+    var takesGzip: Bool {
+        (header("accept-encoding") ?? "").lowercased().split(separator: ",").contains { coding in
+            let parts = coding.filter { $0 != " " && $0 != "\t" }.split(separator: ";")
+            guard parts.first == "gzip" else { return false }
+            return !parts.dropFirst().contains { $0.hasPrefix("q=0") && Double($0.dropFirst(2)) == 0 }
+        }
     }
 }
 

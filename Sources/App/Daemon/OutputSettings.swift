@@ -94,6 +94,7 @@ extension ExpositionSettings {
         self.init(listen: listen)
         path = options.string("path")
         table.version = options.integer("metric_version") == 1 ? .first : .second
+        table.usesNodeNames = options.string("names") == "node_exporter"
         table.stringsAreLabels = options.bool("string_as_label")
         table.writesTimes = options.bool("export_timestamp")
         table.expiration = options.duration("expiration_interval")

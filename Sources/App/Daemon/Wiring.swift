@@ -198,7 +198,7 @@ struct Wiring: Sendable {
         case "prometheus_client":
             ExpositionTransport(
                 settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
-                certificates: certificates, log: log.logger("output", level: output.logLevel))
+                certificates: certificates, notes: notes, log: log.logger("output", level: output.logLevel))
         case "prometheus_remote_write":
             overRoad(
                 route,

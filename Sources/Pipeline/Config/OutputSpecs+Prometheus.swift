@@ -9,6 +9,10 @@ extension OutputSpecs {
                 "metric_version", .integer(1), "How names are made: 1 knows fields called value, 2 also flags.",
                 bounds: 1...2),
             OptionSpec(
+                "names", .string("telegraf"),
+                "Names of metrics: Telegraf's, or those of node_exporter for what our inputs collect.",
+                choices: ["telegraf", "node_exporter"]),
+            OptionSpec(
                 "expiration_interval", .duration(.seconds(60)), "Age at which a value goes; 0s means never.",
                 bounds: 0...315_360_000),
             OptionSpec(

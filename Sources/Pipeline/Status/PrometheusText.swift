@@ -3,7 +3,7 @@
 /// Shape: for each family `# HELP name text`, `# TYPE name kind`, then `name{label="value"} 1` lines, each with LF.
 /// Source: Prometheus, "Exposition formats".
 public struct PrometheusText: Sendable {
-    public enum Kind: String, Sendable { case counter, gauge, untyped }
+    public enum Kind: String, Sendable { case counter, gauge, histogram, summary, untyped }
 
     public private(set) var bytes: [UInt8] = []
     private var family = ""
@@ -24,9 +24,10 @@ public struct PrometheusText: Sendable {
     /// The same for a counter, exact beyond 2^53.
     public mutating func sample(_ labels: [(String, String)], _ value: UInt64) { sample(labels, text: String(value)) }
 
-    /// One sample whose labels are written already, without braces; `value` is a number's text.
-    mutating func sample(rendered labels: String, _ value: String, time: Timestamp?) {
-        append(family)
+    /// One sample of the current family whose labels are written already, without braces; `value` is a number's text,
+    /// `name` may be that of a part of the family.
+    mutating func sample(rendered labels: String, _ value: String, name: String, time: Timestamp?) {
+        append(name)
         if !labels.isEmpty { append("{\(labels)}") }
         append(" \(value)")
         if let time { append(" \(time.nanoseconds / 1_000_000)") }

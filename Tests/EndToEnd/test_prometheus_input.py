@@ -1,0 +1,359 @@
+"""Scraping: real exporters and scripted ones, what is on their pages against other readers, and what goes wrong."""
+import gzip
+import http.server
+import json
+import os
+import shutil
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+import urllib.request
+
+from support import processes
+from support.agent import table
+from support.case import EndToEnd, takes
+from support.certificates import Authority, server_context
+from support.influx import free_port
+from support.processes import wait_until
+
+#: Files of /proc that both sides read from a copy, so that their numbers are the same moment's.
+SNAPSHOT = ("stat", "meminfo", "loadavg", "diskstats", "vmstat", "uptime", "cpuinfo", "net/dev", "net/snmp", "net/netstat",
+            "net/snmp6", "sys/fs/file-nr", "sys/kernel/random/entropy_avail", "pressure/cpu", "pressure/io",
+            "pressure/memory")
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """Answers by path with what the test put there; `seen` keeps the heads."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.seen.append((self.path, dict(self.headers)))
+        if self.path == "/hang":
+            time.sleep(20)
+            return
+        if self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(b"a 1\n" * 4096)
+            except OSError:
+                return
+        body, kind = self.server.pages.get(self.path, (None, ""))
+        if body is None:
+            self.send_response(302 if self.path == "/moved" else 404)
+            self.send_header("Location", "/metrics")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body) + (100 if self.path == "/cut" else 0)))
+        self.end_headers()
+        self.wfile.write(body)
+        if self.path == "/cut":
+            self.close_connection = True
+
+    def address_string(self):
+        return "client"
+
+    def log_message(self, *_):
+        pass
+
+
+class Exporter(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+    def __init__(self, context=None, path=None):
+        self.pages, self.seen = {}, []
+        if path:
+            self.address_family = socket.AF_UNIX
+        super().__init__(path or ("127.0.0.1", 0), Pages)
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", 0
+
+    def handle_error(self, *_):
+        pass
+
+    @property
+    def url(self):
+        return "http://127.0.0.1:%d" % self.server_address[1]
+
+    def page(self, text, path="/metrics", kind="text/plain; version=0.0.4"):
+        self.pages[path] = (text if isinstance(text, bytes) else text.encode(), kind)
+
+
+def fetch(url, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as reply:
+        return reply.read(), reply.headers
+
+
+def samples(text):
+    """What a page says, as an independent reader understands it: {(name, labels): value}, and the types."""
+    from prometheus_client.parser import text_string_to_metric_families
+    found, kinds = {}, {}
+    for family in text_string_to_metric_families(text):
+        # Its parser knows counters by their name without _total.
+        kinds[family.name + ("_total" if family.type == "counter" else "")] = (family.type, family.documentation)
+        for sample in family.samples:
+            found[(sample.name, tuple(sorted(sample.labels.items())))] = sample.value
+    return found, kinds
+
+
+class Scraping(EndToEnd):
+    def exporter(self, **options):
+        made = Exporter(**options)
+        self.addCleanup(made.server_close)
+        self.addCleanup(made.shutdown)
+        return made
+
+    def needs_reader(self):
+        try:
+            import prometheus_client.parser  # noqa: F401
+        except ImportError:
+            self.skipTest("needs python3-prometheus-client")
+
+    def scraping(self, server, urls, extra="", **options):
+        settings = dict({"urls": urls, "metric_version": 2, "timeout": "2s"}, **options)
+        return self.agent(server.url if server else None, inputs=[("prometheus", settings)], extra=extra, interval="500ms")
+
+    def node_exporter(self, *options):
+        self.needs_program("prometheus-node-exporter")
+        port = free_port()
+        made = processes.spawn(["prometheus-node-exporter", "--web.listen-address=127.0.0.1:%d" % port] + list(options),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(processes.end, made)
+        url = "http://127.0.0.1:%d/metrics" % port
+        wait_until(lambda: fetch(url), 30, "node_exporter's page")
+        return url
+
+    def test_the_page_of_a_real_node_exporter_goes_round_without_a_loss(self):
+        self.needs_reader()
+        self.needs_program("promtool")
+        page, headers = fetch(self.node_exporter())
+        exporter = self.exporter()
+        exporter.page(page, kind=headers["Content-Type"])
+        port = free_port()
+        output = table("[[outputs.prometheus_client]]", {
+            "listen": "127.0.0.1:%d" % port, "metric_version": 2, "collectors_exclude": ["process"]})
+        agent = self.agent(inputs=[("prometheus", {"urls": [exporter.url], "metric_version": 2, "url_tag": ""})],
+                           extra=output, interval="500ms", agent={"omit_hostname": True})
+        url = "http://127.0.0.1:%d/metrics" % port
+        expected, kinds = samples(page.decode())
+        wait_until(lambda: len(samples(fetch(url)[0].decode())[0]) >= len(expected), 60, "the whole page")
+        text, answered = fetch(url, **{"Accept-Encoding": "gzip"})
+        self.assertEqual(answered["Content-Encoding"], "gzip")
+        text = gzip.decompress(text).decode()
+        found, found_kinds = samples(text)
+        self.assertGreater(len(expected), 300)
+        for key, value in expected.items():
+            self.assertEqual(found.get(key), value, key)
+        for name, kind in kinds.items():
+            self.assertEqual(found_kinds[name], kind)
+        more = {key[0] for key in found if key not in expected}
+        self.assertEqual({name for name in more if not name.startswith("godwit_")},
+                         {"up", "scrape_duration_seconds", "scrape_samples_scraped"})
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+        self.assertIn(done.returncode, (0, 3), done.stdout + done.stderr)
+        # Remarks on names are node_exporter's; on its own page promtool makes the same.
+        original = subprocess.run(["promtool", "check", "metrics"], input=page.decode(), capture_output=True, text=True,
+                                  timeout=30)
+        self.assertEqual(set(done.stderr.split("\n")) - set(original.stderr.split("\n")), set())
+        self.assert_exact(agent.balance())
+
+    def test_both_layouts_against_another_reader(self):
+        self.needs_reader()
+        page = (b'# HELP t "Time\\\\ \\n of it"\n# TYPE t histogram\nt_bucket{le="0.1",p="/"} 1\nt_bucket{le="+Inf",p="/"} 3\n'
+                b't_sum{p="/"} 0.7\nt_count{p="/"} 3\n# TYPE s summary\ns{quantile="0.5"} 1e-05\ns_sum 4\ns_count 2\n'
+                b'# TYPE c counter\nc{l="x y,z=\\"1\\""} 9007199254740993\nplain -2.5e-3\n')
+        for version in (1, 2):
+            exporter = self.exporter()
+            exporter.page(page)
+            port = free_port()
+            output = table("[[outputs.prometheus_client]]",
+                           {"listen": "127.0.0.1:%d" % port, "metric_version": version, "collectors_exclude": ["process"]})
+            agent = self.agent(inputs=[("prometheus", {"urls": [exporter.url], "metric_version": version, "url_tag": "",
+                                                       "scrape_points": False})],
+                               extra=output, interval="500ms", agent={"omit_hostname": True})
+            url = "http://127.0.0.1:%d/metrics" % port
+            expected, kinds = samples(page.decode())
+
+            def same():
+                found, found_kinds = samples(fetch(url)[0].decode())
+                own = [key for key in found if key[0].startswith("godwit_")]
+                return {key: found[key] for key in found if key not in own} == expected and all(
+                    found_kinds[name] == kind or not kind[1] for name, kind in kinds.items())
+            wait_until(same, 60, "the page again, version %d" % version)
+            agent.stop()
+
+    def test_points_of_both_formats_reach_the_database(self):
+        server = self.server()
+        exporter = self.exporter()
+        exporter.page("# TYPE a counter\na_total 5 # {x=\"1\"} 1\n# EOF\n", "/om",
+                      "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        exporter.page("b{l=\"1\"} 2 1700000000123\r\n", "/text")
+        self.scraping(server, [exporter.url + "/om", exporter.url + "/text"])
+        wait_until(lambda: any("a_total=5" in line for line in server.lines)
+                   and any("b=2 1700000000123000000" in line for line in server.lines), 30, "points of both")
+        head = exporter.seen[0][1]
+        self.assertIn("application/openmetrics-text", head["Accept"])
+        self.assertEqual(head["X-Prometheus-Scrape-Timeout-Seconds"][:2], "0.")
+
+    def test_what_fails_is_down_and_named_and_delays_nobody(self):
+        server = self.server()
+        exporter = self.exporter()
+        exporter.page("good 1\nbad{ 2\n")
+        exporter.page("x" * 5000000, "/long")
+        exporter.page("cut 1\n", "/cut")
+        exporter.page("<html>", "/html", "text/html")
+        paths = ("/metrics", "/hang", "/endless", "/long", "/cut", "/html", "/moved", "/gone")
+        agent = self.scraping(server, [exporter.url + path for path in paths], content_length_limit="1MiB", timeout="300ms")
+        wait_until(lambda: sum("good=1" in line for line in server.lines) >= 5, 30, "points of the good one")
+        for path, words in (("/metrics", "line 2: no name of a label"), ("/endless", "content_length_limit (1048576 bytes)"),
+                            ("/long", "content_length_limit (1048576 bytes)"), ("/hang", "timeout"),
+                            ("/cut", "the answer broke off"), ("/html", "no page of metrics but text/html"),
+                            ("/moved", "redirects are not followed"), ("/gone", "status 404")):
+            wait_until(lambda: any("%s%s" % (exporter.url, path) in line and words in line
+                                   for line in agent.log_text().split("\n")), 30, "%s: %s" % (path, words))
+            up = "up=1" if path == "/metrics" else "up=0"
+            self.assertTrue(any(exporter.url + path in line and up in line for line in server.lines), path)
+        self.assertFalse(any("cut=1" in line for line in server.lines))
+        self.assertTrue(agent.is_running)
+
+    def test_targets_come_and_go_with_files_and_servers(self):
+        server = self.server()
+        first, second = self.exporter(), self.exporter()
+        first.page("a 1\n")
+        second.page("b 1\n")
+        second.page(json.dumps([{"targets": [second.url[7:]], "labels": {"from": "http"}}]), "/sd", "application/json")
+        folder = self.folder()
+        path = os.path.join(folder, "targets.json")
+
+        def write(text):
+            with open(path + ".new", "w") as file:
+                file.write(text)
+            os.rename(path + ".new", path)
+        write(json.dumps([{"targets": [first.url[7:], "127.0.0.1:1"], "labels": {"from": "file"}}]))
+        rules = "\n".join(table("[[inputs.prometheus.relabel_configs]]", rule) for rule in (
+            {"source_labels": ["__address__"], "regex": "127.0.0.1:1", "action": "drop"},
+            {"source_labels": ["__address__"], "regex": "([^:]*):.*", "target_label": "node"}))
+        agent = self.scraping(server, [], extra=rules, file_sd_files=[folder + "/*.json"], http_sd_urls=[second.url + "/sd"],
+                              sd_refresh_interval="1s")
+        wait_until(lambda: any("from=file" in line and "node=127.0.0.1" in line and "a=1" in line for line in server.lines)
+                   and any("from=http" in line and "b=1" in line for line in server.lines), 30, "points of both")
+        self.assertNotIn("127.0.0.1:1/", agent.log_text())
+        write("{")
+        wait_until(lambda: "targets.json: no JSON" in agent.log_text(), 30, "the error")
+        count = len(server.lines)
+        wait_until(lambda: any("a=1" in line for line in list(server.lines)[count:]), 30, "the known targets go on")
+        write("[]")
+        wait_until(lambda: len(first.seen) == (time.sleep(1.2) or len(first.seen)), 30, "no scrape any more")
+        self.assertNotIn(("/sd", "Authorization"), [(p, h) for p, head in second.seen for h in head])
+
+    def test_tls_with_client_certificates_tokens_and_unix_sockets(self):
+        self.needs_program("openssl")
+        files = self.folder()
+        authority = Authority(files)
+        secure = self.exporter(context=server_context(*authority.issue("server"), clients=authority.certificate))
+        secure.page("secure 1\n")
+        path = os.path.join(files, "m.sock")
+        local = self.exporter(path=path)
+        local.page("local 1\n", "/x")
+        token = os.path.join(files, "token")
+        with open(token, "w") as file:
+            file.write("first\n")
+        pair = authority.issue("client", names="DNS:client")
+        server = self.server()
+        self.scraping(server, ["https://localhost:%d" % secure.server_address[1], "unix://%s:/x" % path], tls_cert=pair[0],
+                      tls_key=pair[1], tls_ca=authority.certificate, bearer_token=token)
+        wait_until(lambda: any("secure=1" in line for line in server.lines) and any("local=1" in line
+                                                                                    for line in server.lines), 30, "both")
+        self.assertEqual(local.seen[0][1]["Authorization"], "Bearer first")
+        with open(token, "w") as file:
+            file.write("second\n")
+        wait_until(lambda: secure.seen[-1][1]["Authorization"] == "Bearer second", 30, "the new token")
+        other = Authority(files, "other")
+        stranger = other.issue("stranger")
+        agent = self.scraping(server, ["https://localhost:%d" % secure.server_address[1]], tls_cert=stranger[0],
+                              tls_key=stranger[1], tls_ca=authority.certificate, url_tag="strange")
+        wait_until(lambda: any("strange=" in line and "up=0" in line for line in server.lines), 30, "it is refused")
+        self.assertTrue(agent.is_running)
+
+    @takes(30)
+    def test_the_names_of_node_exporter_with_its_values(self):
+        self.needs_reader()
+        self.needs_program("promtool")
+        proc = os.path.join(self.folder(), "proc")
+        for name in SNAPSHOT:
+            target = os.path.join(proc, name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            try:
+                with open("/proc/" + name, "rb") as source, open(target, "wb") as file:
+                    file.write(source.read())
+            except OSError:
+                os.path.exists(target) and os.unlink(target)
+        for each in ("1", "self"):
+            os.makedirs(os.path.join(proc, each))
+            for name in ("mounts", "mountinfo"):
+                shutil.copyfile("/proc/self/" + name, os.path.join(proc, each, name))
+        url = self.node_exporter("--path.procfs=" + proc, "--no-collector.netdev.netlink")
+        port = free_port()
+        inputs = [("cpu", {"collect_cpu_time": True}), ("mem", {"collect_extended": True}), ("disk", {}), ("diskio", {}),
+                  ("net", {"interfaces": ["*"]}), ("system", {}), ("kernel", {}), ("kernel_vmstat", {}),
+                  ("nstat", {"dump_zeros": True}), ("linux_sysctl_fs", {}), ("pressure", {})]
+        self.agent(inputs=inputs, host_proc=proc, interval="500ms",
+                   extra=table("[[outputs.prometheus_client]]", {
+                       "listen": "127.0.0.1:%d" % port, "names": "node_exporter"}))
+        ours = "http://127.0.0.1:%d/metrics" % port
+        wait_until(lambda: b"node_disk" in fetch(ours)[0] or b"node_vmstat" in fetch(ours)[0], 60, "a full page")
+        expected, kinds = samples(fetch(url)[0].decode())
+        text = fetch(ours)[0].decode()
+        found, found_kinds = samples(text)
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+        self.assertIn(done.returncode, (0, 3), done.stdout + done.stderr)
+        same, other = 0, []
+        for key, value in found.items():
+            if not key[0].startswith("node_"):
+                continue
+            if key not in expected:
+                other.append(key)
+            elif key[0].startswith("node_filesystem") or key[0] == "node_time_seconds":
+                # Asked of the kernel, not of the copy: a moment lies between.
+                self.assertAlmostEqual(value, expected[key], delta=0.01 * abs(value) + 120, msg=key)
+                same += 1
+            else:
+                self.assertEqual(value, expected[key], key)
+                same += 1
+            name = key[0]
+            self.assertEqual(found_kinds.get(name), kinds.get(name, found_kinds.get(name)), name)
+        families = {key[0] for key in found if key[0].startswith("node_") and key in expected}
+        print("  node_exporter's names: %d samples of %d families equal; only ours: %d" % (same, len(families), len(other)))
+        self.assertGreater(len(families), 60)
+        for name in ("node_cpu_seconds_total", "node_memory_MemTotal_bytes", "node_filesystem_avail_bytes", "node_load1",
+                     "node_network_receive_bytes_total", "node_boot_time_seconds", "node_time_seconds", "node_uname_info",
+                     "node_netstat_Tcp_CurrEstab", "node_vmstat_pgfault", "node_filefd_allocated"):
+            self.assertIn(name, families)
+        # What we show beside it, it leaves out by its filters: partitions, loop devices and other mounts.
+        for key in other:
+            self.assertRegex(key[0], "^node_(disk|filesystem|network|pressure)_", key)
+
+    def test_what_makes_no_sense_is_refused_before(self):
+        for options, words in (({"urls": ["ftp://x"]}, "is no http, https or unix:///path address"),
+                               ({"urls": [], "file_sd_files": ["/x.yml"]}, "targets are read from JSON alone"),
+                               ({"urls": [], "kube_config": "/x"}, "not available in this version"),
+                               ({"urls": [], "metric_version": 3}, "out of range")):
+            agent = self.agent(inputs=[("prometheus", options)], start=False, extra="[[outputs.file]]\n")
+            done = agent.run("check")
+            self.assertNotEqual(done.returncode, 0, options)
+            self.assertIn(words, done.stdout + done.stderr)
