@@ -7,6 +7,7 @@ import shutil
 import socket
 import socketserver
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -94,6 +95,11 @@ class Exporter(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.pages[path] = (text if isinstance(text, bytes) else text.encode(), kind)
 
 
+def lines(server):
+    """What a database has, in the order of arrival."""
+    return [line.decode() for line in list(server.lines)]
+
+
 def fetch(url, **headers):
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as reply:
         return reply.read(), reply.headers
@@ -107,7 +113,9 @@ def samples(text):
         # Its parser knows counters by their name without _total.
         kinds[family.name + ("_total" if family.type == "counter" else "")] = (family.type, family.documentation)
         for sample in family.samples:
-            found[(sample.name, tuple(sorted(sample.labels.items())))] = sample.value
+            # By the data model a label without a value is none.
+            labels = tuple(sorted(item for item in sample.labels.items() if item[1]))
+            found[(sample.name, labels)] = sample.value
     return found, kinds
 
 
@@ -119,14 +127,16 @@ class Scraping(EndToEnd):
         return made
 
     def needs_reader(self):
+        # The package of the distribution is not on the path of every interpreter.
+        sys.path.append("/usr/lib/python3/dist-packages")
         try:
             import prometheus_client.parser  # noqa: F401
         except ImportError:
             self.skipTest("needs python3-prometheus-client")
 
-    def scraping(self, server, urls, extra="", **options):
+    def scraping(self, server, urls, extra="", interval="500ms", **options):
         settings = dict({"urls": urls, "metric_version": 2, "timeout": "2s"}, **options)
-        return self.agent(server.url if server else None, inputs=[("prometheus", settings)], extra=extra, interval="500ms")
+        return self.agent(server.url if server else None, inputs=[("prometheus", settings)], extra=extra, interval=interval)
 
     def node_exporter(self, *options):
         self.needs_program("prometheus-node-exporter")
@@ -204,8 +214,8 @@ class Scraping(EndToEnd):
                       "application/openmetrics-text; version=1.0.0; charset=utf-8")
         exporter.page("b{l=\"1\"} 2 1700000000123\r\n", "/text")
         self.scraping(server, [exporter.url + "/om", exporter.url + "/text"])
-        wait_until(lambda: any("a_total=5" in line for line in server.lines)
-                   and any("b=2 1700000000123000000" in line for line in server.lines), 30, "points of both")
+        wait_until(lambda: any("a_total=5" in line for line in lines(server))
+                   and any("b=2 1700000000123000000" in line for line in lines(server)), 30, "points of both")
         head = exporter.seen[0][1]
         self.assertIn("application/openmetrics-text", head["Accept"])
         self.assertEqual(head["X-Prometheus-Scrape-Timeout-Seconds"][:2], "0.")
@@ -218,8 +228,9 @@ class Scraping(EndToEnd):
         exporter.page("cut 1\n", "/cut")
         exporter.page("<html>", "/html", "text/html")
         paths = ("/metrics", "/hang", "/endless", "/long", "/cut", "/html", "/moved", "/gone")
-        agent = self.scraping(server, [exporter.url + path for path in paths], content_length_limit="1MiB", timeout="300ms")
-        wait_until(lambda: sum("good=1" in line for line in server.lines) >= 5, 30, "points of the good one")
+        agent = self.scraping(server, [exporter.url + path for path in paths], content_length_limit="1MiB", timeout="300ms",
+                              interval="2s")
+        wait_until(lambda: sum("good=1" in line for line in lines(server)) >= 2, 30, "points of the good one")
         for path, words in (("/metrics", "line 2: no name of a label"), ("/endless", "content_length_limit (1048576 bytes)"),
                             ("/long", "content_length_limit (1048576 bytes)"), ("/hang", "timeout"),
                             ("/cut", "the answer broke off"), ("/html", "no page of metrics but text/html"),
@@ -227,8 +238,8 @@ class Scraping(EndToEnd):
             wait_until(lambda: any("%s%s" % (exporter.url, path) in line and words in line
                                    for line in agent.log_text().split("\n")), 30, "%s: %s" % (path, words))
             up = "up=1" if path == "/metrics" else "up=0"
-            self.assertTrue(any(exporter.url + path in line and up in line for line in server.lines), path)
-        self.assertFalse(any("cut=1" in line for line in server.lines))
+            self.assertTrue(any(exporter.url + path in line and up in line for line in lines(server)), path)
+        self.assertFalse(any("cut=1" in line for line in lines(server)))
         self.assertTrue(agent.is_running)
 
     def test_targets_come_and_go_with_files_and_servers(self):
@@ -250,13 +261,13 @@ class Scraping(EndToEnd):
             {"source_labels": ["__address__"], "regex": "([^:]*):.*", "target_label": "node"}))
         agent = self.scraping(server, [], extra=rules, file_sd_files=[folder + "/*.json"], http_sd_urls=[second.url + "/sd"],
                               sd_refresh_interval="1s")
-        wait_until(lambda: any("from=file" in line and "node=127.0.0.1" in line and "a=1" in line for line in server.lines)
-                   and any("from=http" in line and "b=1" in line for line in server.lines), 30, "points of both")
+        wait_until(lambda: any("from=file" in line and "node=127.0.0.1" in line and "a=1" in line for line in lines(server))
+                   and any("from=http" in line and "b=1" in line for line in lines(server)), 30, "points of both")
         self.assertNotIn("127.0.0.1:1/", agent.log_text())
         write("{")
         wait_until(lambda: "targets.json: no JSON" in agent.log_text(), 30, "the error")
-        count = len(server.lines)
-        wait_until(lambda: any("a=1" in line for line in list(server.lines)[count:]), 30, "the known targets go on")
+        count = len(lines(server))
+        wait_until(lambda: any("a=1" in line for line in lines(server)[count:]), 30, "the known targets go on")
         write("[]")
         wait_until(lambda: len(first.seen) == (time.sleep(1.2) or len(first.seen)), 30, "no scrape any more")
         self.assertNotIn(("/sd", "Authorization"), [(p, h) for p, head in second.seen for h in head])
@@ -277,8 +288,8 @@ class Scraping(EndToEnd):
         server = self.server()
         self.scraping(server, ["https://localhost:%d" % secure.server_address[1], "unix://%s:/x" % path], tls_cert=pair[0],
                       tls_key=pair[1], tls_ca=authority.certificate, bearer_token=token)
-        wait_until(lambda: any("secure=1" in line for line in server.lines) and any("local=1" in line
-                                                                                    for line in server.lines), 30, "both")
+        wait_until(lambda: any("secure=1" in line for line in lines(server)) and any("local=1" in line
+                                                                                    for line in lines(server)), 30, "both")
         self.assertEqual(local.seen[0][1]["Authorization"], "Bearer first")
         with open(token, "w") as file:
             file.write("second\n")
@@ -287,7 +298,7 @@ class Scraping(EndToEnd):
         stranger = other.issue("stranger")
         agent = self.scraping(server, ["https://localhost:%d" % secure.server_address[1]], tls_cert=stranger[0],
                               tls_key=stranger[1], tls_ca=authority.certificate, url_tag="strange")
-        wait_until(lambda: any("strange=" in line and "up=0" in line for line in server.lines), 30, "it is refused")
+        wait_until(lambda: any("strange=" in line and "up=0" in line for line in lines(server)), 30, "it is refused")
         self.assertTrue(agent.is_running)
 
     @takes(30)
@@ -344,9 +355,11 @@ class Scraping(EndToEnd):
                      "node_network_receive_bytes_total", "node_boot_time_seconds", "node_time_seconds", "node_uname_info",
                      "node_netstat_Tcp_CurrEstab", "node_vmstat_pgfault", "node_filefd_allocated"):
             self.assertIn(name, families)
-        # What we show beside it, it leaves out by its filters: partitions, loop devices and other mounts.
+        # What we show beside it, it leaves out by its filters, partitions among them, or is of a later version.
         for key in other:
-            self.assertRegex(key[0], "^node_(disk|filesystem|network|pressure)_", key)
+            if ("device", "lo") in key[1]:
+                continue
+            self.assertRegex(key[0], "^node_(disk_|filesystem_|netstat_TcpExt_TCP(OFOQueue|RcvQDrop)$)", key)
 
     def test_what_makes_no_sense_is_refused_before(self):
         for options, words in (({"urls": ["ftp://x"]}, "is no http, https or unix:///path address"),
@@ -354,6 +367,6 @@ class Scraping(EndToEnd):
                                ({"urls": [], "kube_config": "/x"}, "not available in this version"),
                                ({"urls": [], "metric_version": 3}, "out of range")):
             agent = self.agent(inputs=[("prometheus", options)], start=False, extra="[[outputs.file]]\n")
-            done = agent.run("check")
+            done = agent.run("once" if "unix" in words or "JSON" in words else "check")
             self.assertNotEqual(done.returncode, 0, options)
             self.assertIn(words, done.stdout + done.stderr)
