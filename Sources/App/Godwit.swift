@@ -15,7 +15,7 @@ struct Godwit: ParsableCommand {
         version: Version.current,
         subcommands: [
             Run.self, Once.self, Check.self, Status.self, Top.self, Tap.self, Reload.self, Spill.self,
-            RouteCommand.self,
+            RouteCommand.self, RelayCommand.self,
             Metrics.self,
         ])
 

@@ -36,9 +36,31 @@ public func fuzzSSHFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let fromLines = HolderBook(Array("godwit tunnel holders 1\n".utf8) + bytes)
     precondition(HolderBook(fromLines.encoded) == fromLines, "a book of holders does not read back")
     _ = ForwardProbe.http(path: "/", status: 204).complaint(about: ProbeReply(bytes))
+    fuzzImport(bytes)
     let text = String(decoding: bytes, as: UTF8.self)
     if let place = SocketPlace(parsing: text, allowsAnyPort: choice & 4 == 0) {
         precondition(SocketPlace(parsing: "\(place)", allowsAnyPort: true) == place, "a place does not read back")
     }
     return 0
+}
+
+/// The platform's records: whatever they hold, what is written is a configuration with just these tunnels and forwards.
+private func fuzzImport(_ bytes: [UInt8]) {
+    let name = JSONValue.string(String(decoding: bytes, as: UTF8.self)).encoded()
+    let framed =
+        Array(
+            #"{"proxy_endpoints": [{"id": "e", "user": "u", "host": "h", "intranet_ip_addr": "10.0.0.1", "name": "#.utf8
+        )
+        + name
+        + Array(#"}], "forwards": [{"type": "remote", "proxy_endpoint_id": "e", "remote_addr": "10.0.0.2", "#.utf8)
+        + Array(#""remote_port": 1, "bind_port": 2, "name": "#.utf8) + name + Array("}]}".utf8)
+    for text in [bytes, framed] {
+        guard let records = try? PlatformRecords(text, file: "f") else { continue }
+        let result = PlatformImport(records.records, PlatformImport.Settings())
+        guard !result.tunnels.isEmpty else { continue }
+        let (tree, issues) = TOMLParser.parse(Array(result.toml.utf8), file: "c")
+        var more = issues
+        let report = ConfigDecoder(inputs: []).decode(tree.substituting([:], key: "", &more), issues: more)
+        precondition(report.config?.tunnels.count == result.tunnels.count, "an import does not read back")
+    }
 }

@@ -107,7 +107,7 @@ struct FileComplaint: Error, CustomStringConvertible {
 enum PrivateFile {
     /// The whole file. Errors: missing, no regular file, of a stranger, too open, too long.
     static func read(
-        _ path: String, mayBeReadByOthers: Bool = false, limit: Int = 64 * 1024
+        _ path: String, mayBeReadByOthers: Bool = false, mayBeAnothers: Bool = false, limit: Int = 64 * 1024
     ) throws(FileComplaint)
         -> [UInt8]
     {
@@ -123,7 +123,7 @@ enum PrivateFile {
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw FileComplaint(description: "\(path) is no regular file")
         }
-        guard status.st_uid == geteuid() || status.st_uid == 0 else {
+        guard mayBeAnothers || status.st_uid == geteuid() || status.st_uid == 0 else {
             throw FileComplaint(description: "\(path) belongs to user \(status.st_uid), not to us or root")
         }
         let forbidden: mode_t = mayBeReadByOthers ? 0o022 : 0o077
@@ -161,15 +161,24 @@ enum PrivateFile {
     static func replace(_ path: String, with content: [UInt8]) throws(FileComplaint) {
         let temporary = path + ".new"
         unlink(temporary)
-        let descriptor = godwit_open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw complaint("create", temporary) }
-        let isWritten = write(descriptor, content, content.count) == content.count && fsync(descriptor) == 0
-        close(descriptor)
-        guard isWritten, rename(temporary, path) == 0 else {
+        try create(temporary, with: content)
+        guard rename(temporary, path) == 0 else {
             let complaint = complaint("write", path)
             unlink(temporary)
             throw complaint
         }
+    }
+
+    /// A file that was not there, mode 0600. Errors: what the system says; then there is none.
+    static func create(_ path: String, with content: [UInt8]) throws(FileComplaint) {
+        let descriptor = godwit_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw complaint("create", path) }
+        let isWritten = write(descriptor, content, content.count) == content.count && fsync(descriptor) == 0
+        let complaint = isWritten ? nil : complaint("write", path)
+        close(descriptor)
+        guard let complaint else { return }
+        unlink(path)
+        throw complaint
     }
 
     private static func complaint(_ verb: String, _ path: String) -> FileComplaint {

@@ -18,7 +18,7 @@ struct Check: ParsableCommand {
     var json = false
 
     func run() throws {
-        let report = options.load()
+        let report = options.load(isCheck: true)
         if json {
             print(String(decoding: Check.json(report).encoded(indent: true), as: UTF8.self))
         } else {

@@ -5,7 +5,10 @@ import Pipeline
 extension ConfigFile {
     /// `report` with what only a look at this machine, or at several options together, can tell: secret files that
     /// would be refused when they are used, and connections that nobody checks.
-    static func examined(_ report: ConfigReport) -> ConfigReport {
+    ///
+    /// - Parameter isCheck: somebody asks what is wrong. Else what one tunnel lacks is a warning: at run time that is a
+    ///   state of that tunnel, and no reason to keep all others down.
+    static func examined(_ report: ConfigReport, isCheck: Bool) -> ConfigReport {
         guard let config = report.config else { return report }
         var report = report
         for output in config.outputs {
@@ -20,7 +23,7 @@ extension ConfigFile {
                 report.issues.append(ConfigIssue(.warning, origin, "\(key).insecure_skip_verify", text))
             }
         }
-        for tunnel in config.tunnels { examine(tunnel, &report) }
+        for tunnel in config.tunnels { examine(tunnel, isCheck ? .error : .warning, &report) }
         if let relay = config.relay { examine(relay, &report) }
         report.issues.sort()
         if report.issues.hasErrors { report.config = nil }
@@ -28,27 +31,36 @@ extension ConfigFile {
     }
 
     /// Keys that would be refused, and places to listen that this machine does not have.
-    private static func examine(_ tunnel: TunnelConfig, _ report: inout ConfigReport) {
-        let origin = report.origins["tunnels.\(tunnel.id)"] ?? ConfigOrigin(file: "", line: 0)
-        func complain(_ key: String, _ message: String) {
-            report.issues.append(ConfigIssue(.error, origin, key, message))
+    private static func examine(
+        _ tunnel: TunnelConfig, _ severity: ConfigIssue.Severity, _ report: inout ConfigReport
+    ) {
+        let section = report.origins["tunnels.\(tunnel.id)"] ?? ConfigOrigin(file: "", line: 0)
+        func place(_ option: String) -> ConfigOrigin { report.origins["tunnels.\(tunnel.id)/\(option)"] ?? section }
+        func complain(_ option: String, _ message: String, _ severity: ConfigIssue.Severity) {
+            report.issues.append(ConfigIssue(severity, place(option), "tunnels.\(option)", message))
         }
         for path in tunnel.spec.identityFiles {
-            if let complaint = TunnelFiles.complaint(aboutKey: path) { complain("tunnels.identity_file", complaint) }
+            guard let finding = TunnelFiles.finding(aboutKey: path) else { continue }
+            complain("identity_file", finding.text, finding.isCertain ? severity : .warning)
+        }
+        if !tunnel.spec.knownHostsFile.isEmpty,
+            let finding = TunnelFiles.finding(aboutKnownHosts: tunnel.spec.knownHostsFile)
+        {
+            complain("known_hosts_file", finding.text, finding.isCertain ? severity : .warning)
         }
         for (name, path) in [
             ("password_file", tunnel.spec.passwordFile), ("passphrase_file", tunnel.spec.passphraseFile),
         ] {
-            if let complaint = complaint(aboutSecretFile: path) { complain("tunnels.\(name)", complaint) }
+            if let complaint = complaint(aboutSecretFile: path) { complain(name, complaint, severity) }
         }
         if !tunnel.roads.isEmpty, !TunnelRoad.fits(directory: Paths.roadDirectory(report.config)) {
-            complain(
-                "agent.state_directory",
-                "\(Paths.roadDirectory(report.config)) is too long for the sockets of routes through a tunnel")
+            let text = "\(Paths.roadDirectory(report.config)) is too long for the sockets of routes through a tunnel"
+            report.issues.append(ConfigIssue(.error, section, "agent.state_directory", text))
         }
         for forward in tunnel.forwards where forward.kind == .local {
             if let complaint = TunnelFiles.complaint(aboutListeningAt: forward.bind) {
-                complain("forwards.bind", "\(forward.bind): \(complaint)")
+                let origin = report.origins["forwards.\(tunnel.id)/\(forward.id)"] ?? section
+                report.issues.append(ConfigIssue(severity, origin, "forwards.bind", "\(forward.bind): \(complaint)"))
             }
         }
     }

@@ -32,7 +32,7 @@ enum ConfigFile {
     /// The files read and checked. `main` is the file to read when the paths name nothing.
     static func load(
         _ paths: ConfigPaths, decoder: ConfigDecoder, main: String = Paths.configFile,
-        environment: [String: String] = ConfigFile.environment
+        environment: [String: String] = ConfigFile.environment, isCheck: Bool = false
     ) -> ConfigReport {
         var reading = Reading()
         if let file = paths.file {
@@ -41,7 +41,7 @@ enum ConfigFile {
             reading.read(main)
         }
         for directory in paths.directories { reading.readAll(below: directory) }
-        return check(reading, decoder, environment)
+        return check(reading, decoder, environment, isCheck: isCheck)
     }
 
     /// The same for text that is no file, such as a test's.
@@ -54,7 +54,7 @@ enum ConfigFile {
     }
 
     private static func check(
-        _ reading: Reading, _ decoder: ConfigDecoder, _ environment: [String: String]
+        _ reading: Reading, _ decoder: ConfigDecoder, _ environment: [String: String], isCheck: Bool = false
     ) -> ConfigReport {
         let (merged, mergeIssues) = ConfigMerge.merge(reading.trees)
         var issues = reading.issues + mergeIssues
@@ -62,7 +62,7 @@ enum ConfigFile {
         var decoder = decoder
         decoder.filesReadableByOthers.formUnion(reading.readableByOthers)
         decoder.files = reading.trees.map(\.origin.file)
-        return examined(decoder.decode(tree, issues: issues))
+        return examined(decoder.decode(tree, issues: issues), isCheck: isCheck)
     }
 
     /// The environment of this process.

@@ -15,11 +15,11 @@ struct ConfigOptions: ParsableArguments {
     var skipUnknown = false
 
     /// Reads and checks what the options name.
-    func load(allowsNoOutputs: Bool = false) -> ConfigReport {
+    func load(allowsNoOutputs: Bool = false, isCheck: Bool = false) -> ConfigReport {
         let decoder = ConfigDecoder(
             inputs: KnownPlugins.inputs, outputs: KnownPlugins.outputs, skipsUnknown: skipUnknown,
             allowsNoOutputs: allowsNoOutputs)
-        return ConfigFile.load(ConfigPaths(self), decoder: decoder)
+        return ConfigFile.load(ConfigPaths(self), decoder: decoder, isCheck: isCheck)
     }
 }
 

@@ -1,7 +1,7 @@
 /// One thing that is wrong, or worth knowing, about a configuration.
 ///
 /// Shape: `config.toml:12: outputs.influxdb.timeot: unknown option (nearest: "timeout")`.
-public struct ConfigIssue: Sendable, Hashable, Comparable, CustomStringConvertible {
+public struct ConfigIssue: Error, Sendable, Hashable, Comparable, CustomStringConvertible {
     public enum Severity: String, Sendable, Hashable {
         /// Nothing starts with this.
         case error
