@@ -24,6 +24,7 @@ final class CurlTransfer {
     fileprivate let bodyLimit: Int
     fileprivate let keepsBody: Bool
     private var headers: [String: String] = [:]
+    private var fields: [HTTPField] = []
     private var answered: Instant?
     private var isRedirecting = false
     fileprivate var headerBytes = 0
@@ -88,6 +89,10 @@ final class CurlTransfer {
         } else if let proxy = options.proxy {
             setup.set(CURLOPT_PROXY, proxy)
         }
+        if options.keepAliveSeconds > 0 {
+            setup.set(CURLOPT_TCP_KEEPIDLE, options.keepAliveSeconds)
+            setup.set(CURLOPT_TCP_KEEPINTVL, options.keepAliveSeconds)
+        }
         if let address = options.localAddress, !address.isEmpty { setup.set(CURLOPT_INTERFACE, address) }
     }
 
@@ -144,9 +149,11 @@ final class CurlTransfer {
 
     /// A connection of its own, whose name lookup and handshake count.
     private func configureProbe(_ probe: HTTPProbe, _ setup: inout CurlOptions, _ headers: inout [String]) {
-        setup.set(CURLOPT_FRESH_CONNECT, 1)
-        setup.set(CURLOPT_FORBID_REUSE, 1)
-        setup.set(CURLOPT_DNS_CACHE_TIMEOUT, 0)
+        if probe.isFresh {
+            setup.set(CURLOPT_FRESH_CONNECT, 1)
+            setup.set(CURLOPT_FORBID_REUSE, 1)
+            setup.set(CURLOPT_DNS_CACHE_TIMEOUT, 0)
+        }
         if probe.followsRedirects {
             setup.set(CURLOPT_FOLLOWLOCATION, 1)
             setup.set(CURLOPT_MAXREDIRS, 10)
@@ -166,6 +173,7 @@ final class CurlTransfer {
         if text.hasPrefix("HTTP/") {
             // The next reply, behind an interim one or a redirect.
             headers = [:]
+            fields = []
             answered = nil
             isRedirecting = false
         } else if text.isEmpty {
@@ -177,6 +185,10 @@ final class CurlTransfer {
         } else if let colon = text.firstIndex(of: ":") {
             let name = text[..<colon].lowercased()
             if name == "location" { isRedirecting = true }
+            if request.probe?.keepsFields ?? false {
+                fields.append(
+                    HTTPField(String(text[..<colon]), Array(text[text.index(after: colon)...].utf8).trimmedText))
+            }
             guard request.wantedHeaders.contains(name), headers[name] == nil else { return }
             headers[name] = Array(text[text.index(after: colon)...].utf8).trimmedText
         }
@@ -188,6 +200,7 @@ final class CurlTransfer {
         reply.answerTime = (answered ?? now) - started
         reply.bodyBytes = bodyBytes
         reply.headers = headers
+        reply.fields = fields
         reply.bodyFailure = failure
         return reply
     }

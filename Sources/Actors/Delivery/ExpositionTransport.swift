@@ -149,6 +149,15 @@ public actor ExpositionTransport: Transport {
         log.error("cannot listen", metadata: ["address": "\(settings.listen)", "error": "\(words)"])
     }
 
+    /// The page as it is now.
+    func text() -> PrometheusText {
+        table.notes = notes.current
+        var text = table.page(now: clock.now)
+        if settings.table.usesNodeNames { NodeIdentity.add(to: &text, table, at: clock.wall) }
+        ExpositionTransport.addOwn(to: &text, table, process: settings.showsProcess ? OwnProcess.read() : nil)
+        return text
+    }
+
     private func page(for request: ServedRequest) -> ServedReply {
         do throws(SecretError) {
             guard try isKnown(request) else {
@@ -160,12 +169,8 @@ public actor ExpositionTransport: Transport {
             log.error("page refused", metadata: ["error": "\(error)"])
             return .text("the password of this page cannot be read\n", status: 503)
         }
-        table.notes = notes.current
-        var text = table.page(now: clock.now)
-        if settings.table.usesNodeNames { NodeIdentity.add(to: &text, table, at: clock.wall) }
-        ExpositionTransport.addOwn(to: &text, table, process: settings.showsProcess ? OwnProcess.read() : nil)
         var headers = settings.headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        var bytes = text.bytes
+        var bytes = text().bytes
         if bytes.count > 1_024 {
             headers.append(("Vary", "Accept-Encoding"))
             if request.takesGzip, let packed = GzipCompressor().compress(bytes) {

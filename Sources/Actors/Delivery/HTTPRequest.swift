@@ -57,6 +57,10 @@ public struct HTTPProbe: Sendable, Hashable {
     public var bodyLimit = 64 * 1024
     /// Without it only the length is told.
     public var keepsBody = false
+    /// All headers of the reply are wanted, in their order.
+    public var keepsFields = false
+    /// Otherwise a connection that is open may be used again.
+    public var isFresh = true
 
     public init() {}
 }
@@ -83,6 +87,8 @@ public struct HTTPConnectionOptions: Sendable, Hashable {
     public var skipsVerification = false
     /// Address (or interface) to connect from; empty for the kernel's choice.
     public var localAddress: String?
+    /// Seconds of silence after which the peer is probed, and between probes; 0 = the system's.
+    public var keepAliveSeconds = 0
 
     public init() {}
 }
@@ -104,6 +110,8 @@ public struct HTTPReply: Sendable, Hashable {
     public var answerTime = Duration.zero
     /// Length of the body as far as it came.
     public var bodyBytes = 0
+    /// All headers, for `HTTPProbe.keepsFields`.
+    public var fields: [HTTPField] = []
     /// Why the body did not come to its end.
     public var bodyFailure: TransferFailure?
 

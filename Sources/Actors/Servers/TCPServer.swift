@@ -89,7 +89,7 @@ public struct TCPServer: Sendable {
     private func admit(_ channel: any Channel, _ clients: ClientCount) throws -> HTTPConnection? {
         var refusal: String?
         let peer = TCPServer.address(channel.remoteAddress)
-        if !isAllowed(peer) {
+        if !TCPServer.isAllowed(peer, allowed) {
             refusal = "403 Forbidden"
         } else if !clients.enter(peer) {
             refusal = "503 Service Unavailable"
@@ -100,13 +100,14 @@ public struct TCPServer: Sendable {
             on: channel, limits, refusal: refusal, peer: .read, router, budget: budget, tls: tls, address: peer)
     }
 
-    private func isAllowed(_ peer: IPAddress?) -> Bool {
+    /// Whether a peer is in one of the networks; where there are none, everybody is.
+    static func isAllowed(_ peer: IPAddress?, _ allowed: [AddressRange]) -> Bool {
         guard !allowed.isEmpty else { return true }
         guard let peer else { return false }
         return allowed.contains { $0.contains(peer) }
     }
 
-    private static func address(_ peer: SocketAddress?) -> IPAddress? {
+    static func address(_ peer: SocketAddress?) -> IPAddress? {
         switch peer {
         case .v4(let peer): withUnsafeBytes(of: peer.address.sin_addr) { IPAddress(bytes: Array($0)) }
         case .v6(let peer): withUnsafeBytes(of: peer.address.sin6_addr) { IPAddress(bytes: Array($0)) }

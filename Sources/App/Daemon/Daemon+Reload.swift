@@ -53,6 +53,7 @@ extension Daemon {
         layout = StreamLayout(new)
         await changeTunnels(diff, tree)
         await changeRelay(from: oldRelay, diff, tree)
+        await changePushProx(diff, tree)
         if diff.agentChanged { _ = wiring.log.configure(new.agent, reopen: false) }
         for id in diff.inputs.removed {
             await tree.collectors.remove(id)
@@ -151,6 +152,8 @@ extension Daemon {
         if diff.processorsMoved { changes.append("processors in another order") }
         changes += lines("tunnel", diff.tunnels)
         changes += diff.forwardsChanged.map { "forwards of tunnel \($0) changed" }
+        if diff.scrapeProxyChanged { changes.append("scrape proxy changed") }
+        if diff.scrapeClientChanged { changes.append("scrape client changed") }
         if diff.relayChanged { changes.append("metadata relay changed") }
         if diff.globalTagsChanged { changes.append("global tags changed") }
         if diff.agentChanged { changes.append("agent changed") }

@@ -33,6 +33,7 @@ extension Daemon {
         }
         await fillTunnels(&report, &notes)
         await fillRelay(&report, &notes)
+        await fillPushProx(&report, &notes)
         report.assessHealth(notes: notes)
         return report
     }

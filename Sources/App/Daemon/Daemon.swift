@@ -24,6 +24,7 @@ actor Daemon {
     var runners: [String: CollectorRunner] = [:]
     var fleet = TunnelFleet()
     var relay: RelayRole?
+    var pushprox = PushProxRoles()
     var lastReload: ReloadVerdict?
     var isStopping = false
     /// Points dropped per output at moments of the last ten minutes, for health.
@@ -86,7 +87,7 @@ actor Daemon {
 
     /// The tree and what goes with it, until a stop is asked for or the tree gives up. Returns the exit status.
     private func runTree(stops: AsyncStream<Void>, reloads: AsyncStream<Void>, liveView: Bool) async -> Int32 {
-        let tree = makeTree(roles: await tunnelChildren() + relayChildren())
+        let tree = makeTree(roles: await tunnelChildren() + relayChildren() + pushproxChildren())
         self.tree = tree
         wiring.ledger.connect { [weak self] in await self?.outputFigures() ?? [] }
         let (ready, settled) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))

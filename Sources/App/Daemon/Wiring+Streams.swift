@@ -27,4 +27,13 @@ extension Wiring {
 
     /// The processors and aggregators; nil when there are none.
     func chain(_ config: Config) -> ChainPlan? { ChainPlan(config, nodeName: NodeName.current) }
+
+    /// A page for Prometheus, which those within the process can ask for by the output's id.
+    func expositionTransport(_ output: OutputConfig) -> ExpositionTransport {
+        let transport = ExpositionTransport(
+            settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
+            certificates: certificates, notes: notes, log: log.logger("output", level: output.logLevel))
+        expositions.add(transport, for: output.id)
+        return transport
+    }
 }

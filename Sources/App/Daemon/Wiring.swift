@@ -8,6 +8,7 @@ import Pipeline
 ///     root              one_for_one     3 in 600 s, then exit 70
 ///     ├─ control        one_for_one     status server, watchdog
 ///     ├─ tunnels        one_for_one     an SSH session per [[tunnels]]; only where there are any
+///     ├─ pushprox       one_for_one     the scrape proxy, the scrape client; only with their sections
 ///     ├─ metadata_relay one_for_one     the guest table's file, a listener per address; only with that section
 ///     └─ pipeline       rest_for_one
 ///        ├─ store       one_for_one     a spill log per stream
@@ -31,6 +32,7 @@ struct Wiring: Sendable {
     let http: CurlMulti
     let names = NameLookup()
     let certificates = ServerCertificates()
+    let expositions = ExpositionPages()
     let spillRoot: String
     let stateDirectory: String
     let crashes: CrashRecord
@@ -196,9 +198,7 @@ struct Wiring: Sendable {
             FileTransport(
                 settings: FileSettings(output, stateDirectory: stateDirectory), loop: loops.disk, clock: loops.disk)
         case "prometheus_client":
-            ExpositionTransport(
-                settings: ExpositionSettings(output.options), worker: loops.disk, loop: loops.main,
-                certificates: certificates, notes: notes, log: log.logger("output", level: output.logLevel))
+            expositionTransport(output)
         case "prometheus_remote_write":
             overRoad(
                 route,

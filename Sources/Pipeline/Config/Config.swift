@@ -16,6 +16,8 @@ public struct Config: Sendable, Hashable {
     public var tunnels: [TunnelConfig]
     /// `[metadata_relay]`; nil without it.
     public var relay: RelayConfig?
+    /// `[pushprox.proxy]` and `[pushprox.client]`.
+    public var pushprox = PushProxConfig()
 
     public init(
         globalTags: [Tag] = [], agent: AgentConfig = AgentConfig(), spill: SpillConfig = SpillConfig(),

@@ -78,11 +78,11 @@ struct ConfigDecodingRun {
 
     static let sections = [
         "global_tags", "agent", "spill", "status", "inputs", "outputs", "processors", "aggregators", "tunnels",
-        "forwards", "metadata_relay",
+        "forwards", "metadata_relay", "pushprox",
     ]
     /// Sections of Telegraf and of later versions.
     static let unavailableSections: Set<String> = [
-        "secretstores", "pushprox", "api", "hub",
+        "secretstores", "api", "hub",
     ]
 
     mutating func decode(_ root: ConfigNode) -> Config {
@@ -99,6 +99,7 @@ struct ConfigDecodingRun {
         applyBufferLimits(root["spill"], &config.spill)
         config.tunnels = tunnels(root)
         config.relay = relay(root)
+        config.pushprox = pushprox(root)
         addRoads(to: &config.tunnels)
         checkPresence(config, root)
         config.skipped = skipped
@@ -173,8 +174,9 @@ struct ConfigDecodingRun {
     /// A configuration that does nothing is a mistake; but after other errors nobody knows what is missing.
     private mutating func checkPresence(_ config: Config, _ root: ConfigNode) {
         guard !hadErrors, !issues.hasErrors else { return }
-        // A relay need not collect anything.
-        if !config.tunnels.isEmpty || config.relay != nil, config.inputs.isEmpty, config.outputs.isEmpty { return }
+        // A relay or a scrape proxy need not collect anything.
+        let hasRole = !config.tunnels.isEmpty || config.relay != nil || !config.pushprox.isEmpty
+        if hasRole, config.inputs.isEmpty, config.outputs.isEmpty { return }
         let place = ConfigOrigin(file: root.origin.file, line: 0)
         if config.inputs.isEmpty {
             issues.append(

@@ -24,6 +24,9 @@ public struct ConfigDiff: Sendable, Hashable {
     public var forwardsChanged: [String]
     /// `[metadata_relay]` came, went or changed.
     public var relayChanged: Bool
+    /// `[pushprox.proxy]`, `[pushprox.client]` came, went or changed.
+    public var scrapeProxyChanged: Bool
+    public var scrapeClientChanged: Bool
     public var processors: Plugins
     public var aggregators: Plugins
     /// Whether the same processors stand in another order.
@@ -49,6 +52,8 @@ public struct ConfigDiff: Sendable, Hashable {
         tunnels = ConfigDiff.compare(old.tunnels.map(\.spec), new.tunnels.map(\.spec), id: \.name)
         forwardsChanged = ConfigDiff.changedForwards(old, new, staying: tunnels.unchanged)
         relayChanged = old.relay != new.relay
+        scrapeProxyChanged = old.pushprox.proxy != new.pushprox.proxy
+        scrapeClientChanged = old.pushprox.client != new.pushprox.client
         processors = ConfigDiff.compare(old.processors, new.processors, id: \.id)
         aggregators = ConfigDiff.compare(old.aggregators, new.aggregators, id: \.id)
         // The same ones in another order give other points.
@@ -73,7 +78,7 @@ public struct ConfigDiff: Sendable, Hashable {
     /// Whether nothing at all changes.
     public var isEmpty: Bool {
         inputs.isEmpty && outputs.isEmpty && processors.isEmpty && aggregators.isEmpty && tunnels.isEmpty
-            && forwardsChanged.isEmpty && !relayChanged
+            && forwardsChanged.isEmpty && !relayChanged && !scrapeProxyChanged && !scrapeClientChanged
             && !processorsMoved
             && !globalTagsChanged && !agentChanged && !spillChanged && !statusChanged
     }

@@ -14,6 +14,11 @@ extension Config {
         for tunnel in tunnels {
             lines += ["[[tunnels]]", tunnel.spec.line] + tunnel.forwards.map { "\($0)" }
         }
+        for part in [pushprox.proxy, pushprox.client] {
+            guard let part else { continue }
+            lines += ["[pushprox]"] + part.values.lines
+            lines += part.tables.sorted { $0.key < $1.key }.flatMap { $0.value.flatMap(\.lines) }
+        }
         if let relay { lines += ["[metadata_relay]"] + relay.values.lines }
         lines += processors.flatMap(\.lines) + aggregators.flatMap(\.lines)
         let digest = CRC32C.checksum(Array(lines.joined(separator: "\n").utf8), seed: 0)

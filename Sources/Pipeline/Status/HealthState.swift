@@ -72,7 +72,9 @@ extension StatusReport {
                 health.add(.degraded, "output \(output.id) uses route \(active), not \(first.name)")
             }
         }
-        for reason in tunnelReasons() + (relay?.reasons ?? []) { health.add(reason.state, reason.text) }
+        for reason in tunnelReasons() + (relay?.reasons ?? []) + pushprox.reasons {
+            health.add(reason.state, reason.text)
+        }
         if let reload = config.lastReload, !reload.isAccepted {
             let count = reload.errors.count
             health.add(.degraded, "the last reload was refused with \(count) error\(count == 1 ? "" : "s")")

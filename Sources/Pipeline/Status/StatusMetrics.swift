@@ -13,6 +13,7 @@ public enum StatusMetrics {
         outputs(report.outputs, &text)
         tunnels(report.tunnels, &text)
         relay(report.relay, &text)
+        pushprox(report.pushprox, &text)
         process(report.process, &text)
         return text.bytes
     }

@@ -26,6 +26,7 @@ extension StatusReport {
             "outputs": .array(outputs.map(\.json)),
             "tunnels": .array(tunnels.map(\.json)),
             "metadata_relay": relay?.json ?? .null,
+            "pushprox": pushprox.json,
             "process": process.json,
         ]
     }

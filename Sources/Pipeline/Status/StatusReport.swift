@@ -23,6 +23,7 @@ public struct StatusReport: Sendable, Hashable {
     public var tunnels: [TunnelStatus] = []
     /// nil without the role.
     public var relay: RelayStatus?
+    public var pushprox = PushProxStatus()
     public var process = Process()
     /// The latest values of a few metrics, for the live page.
     public var headlines: [Headline] = []

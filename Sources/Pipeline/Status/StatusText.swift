@@ -12,6 +12,7 @@ public enum StatusText {
         lines += section("outputs", report.outputs.flatMap(output))
         lines += section("tunnels", report.tunnels.flatMap(tunnel))
         lines += section("metadata relay", report.relay.map(relay) ?? [])
+        lines += section("pushprox", pushprox(report.pushprox))
         lines += section("process", process(report.process))
         return lines.joined(separator: "\n") + "\n"
     }

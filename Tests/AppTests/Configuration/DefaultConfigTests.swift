@@ -57,6 +57,9 @@ struct DefaultConfigTests {
             "inputs.NAME": SectionSpecs.commonInput, "outputs.NAME": SectionSpecs.commonOutput,
             "outputs.influxdb.routes": OutputSpecs.route, "tunnels": TunnelSpecs.tunnel,
             "forwards": TunnelSpecs.forward, "metadata_relay": RelaySpecs.section,
+            "pushprox.proxy": PushProxSpecs.proxy, "pushprox.proxy.listeners": PushProxSpecs.listener,
+            "pushprox.client": PushProxSpecs.client, "pushprox.client.proxies": PushProxSpecs.clientProxy,
+            "pushprox.client.targets": PushProxSpecs.clientTarget,
         ]
         for plugin in KnownPlugins.inputs {
             all["inputs.\(plugin.name)"] = plugin.options
@@ -124,7 +127,7 @@ struct DefaultConfigTests {
             let isPlugin =
                 [
                     "[[inputs.", "[[processors.", "[processors.", "[[aggregators.", "[[outputs.", "[[tunnels",
-                    "[[forwards", "[metadata_relay",
+                    "[[forwards", "[metadata_relay", "[pushprox", "[[pushprox",
                 ]
                 .contains { bare.hasPrefix($0) } && !bare.contains(".NAME]]")
             if isPlugin || isEntry { lines.append(bare) }

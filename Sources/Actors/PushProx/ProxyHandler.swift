@@ -1,0 +1,307 @@
+import NIOCore
+import NIOHTTP1
+import Pipeline
+
+/// One connection of the scrape proxy, behind the HTTP codec: a client that polls or pushes, a scraper, or somebody who
+/// looks.
+///
+/// One request at a time; a second one before the reply ends the connection. Lives on the event loop.
+final class ProxyHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    enum Phase {
+        case idle
+        /// The body comes.
+        case reading(ProxyRequest)
+        /// The body comes and goes on.
+        case pushing(PushRelay)
+        /// The body comes and nobody wants it; this is the answer.
+        case discarding(status: Int)
+        /// A poll without a scrape yet.
+        case polling
+        /// A scrape without a response yet.
+        case scraping
+        /// A response goes out in pieces.
+        case answering
+        case closed
+    }
+
+    static let pollBytes = 1_024
+    static let requestBytes = 64 * 1_024
+
+    let hub: ScrapeHub
+    let listener: ProxyListener
+    let tlsPeer: TLSHandler.PeerSlot?
+    private(set) var id: ScrapeTable.Connection = 0
+    var phase = Phase.idle
+    var context: ChannelHandlerContext?
+    var isKeepAlive = true
+    var isHead = false
+    private var body: [UInt8] = []
+
+    /// The body of the request, which is then gone from here.
+    func takeBody() -> [UInt8] {
+        defer { body = [] }
+        return body
+    }
+
+    /// Whether a scrape went out over this connection that may not have arrived.
+    private var hasTaken = false
+    private var timer: Scheduled<Void>?
+    /// Of a scrape: what is asked, and until when.
+    var instruction: ScrapeInstruction?
+    var deadline = Instant.zero
+    var patience = Duration.zero
+    /// The push that answers this scrape.
+    weak var relay: PushRelay?
+
+    init(_ hub: ScrapeHub, _ listener: ProxyListener, tlsPeer: TLSHandler.PeerSlot?) {
+        self.hub = hub
+        self.listener = listener
+        self.tlsPeer = tlsPeer
+    }
+
+    // MARK: The connection
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        id = hub.enter(self)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        let before = phase
+        phase = .closed
+        switch before {
+        case .polling: hub.pollerGone(id, wasWaiting: true, isDeath: false)
+        case .scraping:
+            if hub.expire(self) != nil { hub.count("scraper_gone") }
+            relay?.scraperGone()
+        case .answering: relay?.scraperGone()
+        case .pushing(let relay): relay.broke()
+        default: break
+        }
+        if hasTaken { hub.pollerGone(id, wasWaiting: false, isDeath: isKeepAlive) }
+        hub.leave(id)
+        self.context = nil
+        context.fireChannelInactive()
+    }
+
+    /// What is wrong with a connection ends it: broken requests are answered by the codec's own handler before.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { relay?.scraperReady() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? true }
+
+    var remoteAddress: String { context?.channel.remoteAddress?.ipAddress ?? "unknown" }
+
+    /// Whether this peer may poll and push under `name`.
+    func mayUse(_ name: ScrapeName) -> Bool {
+        guard listener.settings.bindsNames else { return true }
+        guard let peer = tlsPeer?.value else { return false }
+        return peer.dnsNames.contains { name.isCovered(by: $0) }
+            || peer.addresses.contains { IPAddress(name.description) == $0 }
+    }
+
+    // MARK: Requests
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): take(head)
+        case .body(let bytes): take(bytes)
+        case .end: endOfRequest()
+        }
+    }
+
+    private func take(_ head: HTTPRequestHead) {
+        // Two requests at once are nobody's habit here.
+        guard case .idle = phase else { return close() }
+        isKeepAlive = head.isKeepAlive
+        isHead = head.method == .HEAD
+        body = []
+        if hasTaken {
+            // It speaks again, so what was handed out has arrived.
+            hasTaken = false
+        }
+        let request = ProxyRequest(head)
+        if let refusal = listener.refusal(request) {
+            hub.refused()
+            isKeepAlive = false
+            return reply(refusal.status, refusal.text, refusal.fields)
+        }
+        if head.headers.contains(name: "Expect") {
+            context?.writeAndFlush(
+                wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+        }
+        guard request.kind == .push else {
+            phase = .reading(request)
+            return
+        }
+        phase = .pushing(PushRelay(self))
+    }
+
+    private func take(_ bytes: ByteBuffer) {
+        switch phase {
+        case .reading(let request):
+            let limit = request.kind == .poll ? ProxyHandler.pollBytes : ProxyHandler.requestBytes
+            guard body.count + bytes.readableBytes <= limit else {
+                phase = .discarding(status: 413)
+                return
+            }
+            body += bytes.readableBytesView
+        case .pushing(let relay): relay.take(bytes)
+        default: break
+        }
+    }
+
+    private func endOfRequest() {
+        switch phase {
+        case .reading(let request):
+            tellGuard(.requestRead)
+            serve(request)
+        case .pushing(let relay):
+            tellGuard(.requestRead)
+            relay.end()
+        case .discarding(let status):
+            tellGuard(.requestRead)
+            reply(status, "")
+        default: break
+        }
+    }
+
+    private func serve(_ request: ProxyRequest) {
+        switch request.kind {
+        case .poll:
+            var text = body[...]
+            while let last = text.last, last <= 0x20 { text = text.dropLast() }
+            while let first = text.first, first <= 0x20 { text = text.dropFirst() }
+            body = []
+            limitPoll(request.head.headers.first(name: PollVerdict.waitHeader).flatMap { Int($0) })
+            hub.poll(
+                self, text: String(decoding: text, as: UTF8.self),
+                labels: request.head.headers.first(name: DiscoveryList.labelsHeader))
+        case .push: break
+        case .scrape: beginScrape(request)
+        case .clients:
+            reply(
+                200, body: DiscoveryList.page(hub.table.discovery),
+                [HTTPField("Content-Type", "application/json; charset=utf-8")])
+        case .health:
+            reply(hub.table.isDraining ? 503 : 200, hub.table.isDraining ? "stopping\n" : "ok\n")
+        case .metrics:
+            reply(
+                200, body: ProxyMetrics.page(hub.figures()),
+                [HTTPField("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])
+        case .connect:
+            isKeepAlive = false
+            reply(405, "CONNECT is not for this port; scrape http:// with the parameter _scheme=https\n")
+        case .misdirected:
+            reply(421, "a scrape must name its target in the request line; is a reverse proxy in front?\n")
+        case .unknown: reply(404, "404 page not found\n")
+        }
+    }
+
+    // MARK: Polls
+
+    /// The poll waits. What comes before the reply is the connection's end.
+    func wait() { phase = .polling }
+
+    /// Of a client that asked for it: an empty answer after so many seconds, before a middlebox cuts the connection.
+    private func limitPoll(_ seconds: Int?) {
+        guard let seconds, seconds > 0, seconds <= 3_600 else { return }
+        schedule(.seconds(Int64(seconds))) { handler in
+            guard case .polling = handler.phase else { return }
+            handler.hub.pollEnded(handler)
+            handler.reply(204, "")
+        }
+    }
+
+    func answerPoll(_ instruction: [UInt8]) {
+        hasTaken = true
+        reply(200, body: instruction, [HTTPField("Content-Type", "text/plain; charset=utf-8")])
+    }
+
+    func drain() {
+        guard case .polling = phase else { return }
+        hub.pollEnded(self)
+        // Nobody must come back to a port that is about to close: the connection ends with the answer.
+        isKeepAlive = false
+        reply(204, "")
+    }
+
+    // MARK: Scrapes
+
+    func schedule(_ time: Duration, _ action: @escaping (ProxyHandler) -> Void) {
+        timer?.cancel()
+        timer = hub.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { [weak self] in
+            guard let self else { return }
+            action(self)
+        }
+    }
+
+    // MARK: Replies
+
+    /// A whole reply with a line of text.
+    func reply(_ status: Int, _ text: String, _ fields: [HTTPField] = []) {
+        let kind = text.isEmpty ? [] : [HTTPField("Content-Type", "text/plain; charset=utf-8")]
+        reply(status, body: Array(text.utf8), kind + fields)
+    }
+
+    /// A whole reply; `length` where HEAD has another one than the body.
+    func reply(_ status: Int, body: [UInt8], _ fields: [HTTPField], length: Int? = nil) {
+        timer?.cancel()
+        guard let context else { return }
+        var head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: status))
+        for field in fields { head.headers.add(name: field.name, value: field.value) }
+        if status != 204, status != 304 { head.headers.add(name: "Content-Length", value: "\(length ?? body.count)") }
+        if !isKeepAlive { head.headers.add(name: "Connection", value: "close") }
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if !body.isEmpty, !isHead {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil)
+        }
+        finishReply()
+    }
+
+    /// The last part of a reply; then the next request may come, or the connection ends.
+    func finishReply() {
+        guard let context else { return }
+        timer?.cancel()
+        let isLast = !isKeepAlive
+        phase = isLast ? .closed : .idle
+        instruction = nil
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+        if isLast {
+            written.futureResult.assumeIsolated().whenComplete { [weak self] _ in self?.context?.close(promise: nil) }
+        } else {
+            tellGuard(.replyWritten)
+        }
+    }
+
+    /// What the connection was about is ended when it is gone.
+    func close() { context?.close(promise: nil) }
+
+    /// Ends the connection in the middle of a response, so that nobody takes what has gone out for the whole.
+    func abort() {
+        guard let context else { return }
+        context.triggerUserOutboundEvent(TLSHandler.Abort(), promise: nil)
+        context.close(promise: nil)
+    }
+
+    func tellGuard(_ milestone: ConnectionGuard.Milestone) {
+        guard let context else { return }
+        let done = context.eventLoop.makePromise(of: Void.self)
+        context.triggerUserOutboundEvent(milestone, promise: done)
+    }
+
+    /// Reading goes on or pauses, by what the other side can take.
+    func setReading(_ isOn: Bool) {
+        guard let channel = context?.channel else { return }
+        channel.setOption(.autoRead, value: isOn).whenFailure { _ in }
+    }
+}

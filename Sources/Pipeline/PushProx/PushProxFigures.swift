@@ -1,0 +1,62 @@
+/// What the proxy has done since it began.
+public struct ScrapeProxyCounters: Sendable, Hashable {
+    public var polls = 0
+    public var evictions = 0
+    /// Polls whose connection ended while they waited.
+    public var lostPolls = 0
+    public var handedOut = 0
+    /// By outcome: `ok`, or the word of the cause.
+    public var scrapes: [String: Int] = [:]
+    /// Pushes that nobody waited for any more.
+    public var latePushes = 0
+    /// Requests that may not be made: a name that the certificate lacks, wrong credentials, a foreign network.
+    public var refusals = 0
+    public var bodyBytes = 0
+
+    public init() {}
+}
+
+/// The proxy as the status shows it.
+public struct ScrapeProxyFigures: Sendable, Hashable {
+    public var counters = ScrapeProxyCounters()
+    public var clients = 0
+    public var waitingPolls = 0
+    public var openScrapes = 0
+    public var connections = 0
+    /// Handshakes that failed, by reason.
+    public var tlsFailures: [String: Int] = [:]
+    /// Addresses that are listened at.
+    public var listening: [String] = []
+    /// Why one cannot be had.
+    public var trouble: String?
+
+    public init() {}
+}
+
+/// A poll of one name at one proxy, as the status shows it.
+public struct ScrapePollFigures: Sendable, Hashable {
+    public var proxy: String
+    public var name: String
+    public var isUp = false
+    public var lastError = ""
+    public var polls = 0
+    public var errors = 0
+
+    public init(proxy: String, name: String) {
+        self.proxy = proxy
+        self.name = name
+    }
+}
+
+/// The scrape client as the status shows it.
+public struct ScrapeClientFigures: Sendable, Hashable {
+    public var polls: [ScrapePollFigures] = []
+    /// By outcome: `ok`, `refused`, `target`, `timeout`, `busy`.
+    public var scrapes: [String: Int] = [:]
+    public var pushErrors = 0
+    /// Polls that another client of the same name ended.
+    public var evictions = 0
+    public var running = 0
+
+    public init() {}
+}
