@@ -1,24 +1,14 @@
 """Both ends of PushProx: real Prometheus and node_exporter through them, and peers that do what peers do."""
-import gzip
 import http.client
-import http.server
-import json
 import os
 import re
-import shutil
 import signal
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 import time
-import urllib.parse
 import urllib.request
 
-from support import processes
-from support.case import EndToEnd, takes
-from support.certificates import Authority
+from support.case import EndToEnd
 from support.influx import free_port
 from support.processes import wait_until
 from support.pushprox import RawClient, Scrape, client_config, field, listens, proxy_config
