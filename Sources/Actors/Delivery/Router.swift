@@ -63,6 +63,7 @@ public actor Router {
         _ batch: Batch, id: BatchID, deadline: Instant, isRepetition: Bool = false
     ) async -> Delivery {
         await lookForMending()
+        hurry()
         var tried: Set<String> = []
         var last: Delivery?
         var requests = 0
@@ -96,6 +97,7 @@ public actor Router {
             last = delivery
             tried.insert(route)
         }
+        hurry()
         let errors = order.ids.compactMap { states[$0]?.lastError }
         let outcome = last?.outcome ?? .unavailable(reason: errors.first ?? "no route is usable")
         return Delivery(outcome: outcome, route: last?.route, requests: requests, nextTry: reopening)
@@ -192,6 +194,12 @@ public actor Router {
         return order.candidates(now: now) { id in
             !tried.contains(id) && (states[id]?.breaker.isUsable(now: now) ?? false)
         }.first
+    }
+
+    /// Where no route is usable, all of them are tried as often as the only one would be.
+    private func hurry() {
+        guard best(except: []) == nil else { return }
+        for id in order.ids { states[id]?.breaker.needed() }
     }
 
     /// The first moment at which some route may be tried again.

@@ -1,7 +1,7 @@
 /// The breaker of one route: keeps a dead route from eating time, and finds out cheaply when it is back.
 ///
 /// Shape: closed → open (a hard failure; 3 failures in a row; 5 of the last 10 within 60 s; throttled for 60 s) for
-/// full jitter of 5 s · 2^k up to 300 s (10 s when there is no other route) → half-open (one cheap probe, then one real batch) → closed.
+/// full jitter of 5 s · 2^k up to 300 s (10 s when no other route is usable) → half-open (one cheap probe, then one real batch) → closed.
 /// A wrong configuration opens it for a fixed 60 s: a person must act, so there is nothing to grow.
 public struct RouteBreaker: Sendable, Hashable {
     /// Raw values are public names of the status report.
@@ -52,6 +52,8 @@ public struct RouteBreaker: Sendable, Hashable {
     public private(set) var openings = 0
     private let longestWait: Duration
     private var openUntil = Instant.zero
+    /// The same when no other route is usable either.
+    private var neededAt = Instant.zero
     private var consecutive = 0
     /// The last 10 results: when, and whether it failed.
     private var recent: [Result] = []
@@ -128,6 +130,11 @@ public struct RouteBreaker: Sendable, Hashable {
         if state == .open { openUntil = now }
     }
 
+    /// No route is usable: nothing is won by staying away from this one, so it waits like one without an alternative.
+    public mutating func needed() {
+        if state == .open, !isMisconfigured { openUntil = min(openUntil, neededAt) }
+    }
+
     /// The permission was not used (the sender was cancelled): the next asker gets it.
     public mutating func gaveUp() {
         if state == .halfOpen { trialUntil = nil }
@@ -184,6 +191,10 @@ public struct RouteBreaker: Sendable, Hashable {
         guard state != .open else { return }
         let bound = Backoff.bound(base: .seconds(5), exponent: openings, cap: longestWait)
         openUntil = now + Backoff.jitter(floor: .milliseconds(50), bound: bound, using: &random)
+        neededAt = openUntil
+        if bound > Self.longestWaitAlone {
+            neededAt = now + Backoff.jitter(floor: .milliseconds(50), bound: Self.longestWaitAlone, using: &random)
+        }
         openings = openings.addingSaturated(1)
         consecutive = 0
         throttledSince = nil

@@ -367,6 +367,42 @@ final class ScriptedTransport: Transport {
         _ = await task.result
     }
 
+    @Test("after an hour with every route down the data flow within seconds of the first return")
+    func longOutage() async {
+        let isUp = Mutex(false)
+        let script: ScriptedTransport.Script = { _, _, _ in
+            isUp.withLock { $0 } ? .delivered : .unavailable(reason: "refused")
+        }
+        let direct = ScriptedTransport { _, _, _ in .unavailable(reason: "refused") }
+        let proxy = ScriptedTransport(script)
+        proxy.setPassable(false)
+        direct.setPassable(false)
+        let clock = ManualClock()
+        for seed in 1...8 {
+            let router = Router(
+                routes: [
+                    Route(id: "direct", transport: direct), Route(id: "proxy", transport: proxy, needsProof: true),
+                ], clock: clock, random: JitterSource(seed: UInt64(seed)))
+            func deliver() async -> Delivery {
+                let id = BatchID(instance: "i", sequence: 1)
+                return await router.deliver(lines(1), id: id, deadline: clock.now + .seconds(10))
+            }
+            for _ in 0..<360 {
+                #expect(await deliver().outcome.outcomeClass == .unavailable)
+                clock.advance(by: .seconds(10))
+            }
+            proxy.setPassable(true)
+            isUp.withLock { $0 = true }
+            let back = clock.now
+            while await deliver().outcome.outcomeClass != .delivered, clock.now - back < .seconds(300) {
+                clock.advance(by: .seconds(1))
+            }
+            #expect(clock.now - back <= .seconds(10))
+            proxy.setPassable(false)
+            isUp.withLock { $0 = false }
+        }
+    }
+
     @Test("replay waits for its start and its pace while live batches pass")
     func replayPace() async {
         let transport = ScriptedTransport { _, _, _ in .delivered }

@@ -89,6 +89,31 @@ import Testing
         }
     }
 
+    @Test("a route that is needed waits 10 s at most, one that a person must mend the whole minute")
+    mutating func neededIsProbedOften() {
+        var breaker = RouteBreaker(now: start)
+        var now = start
+        breaker.failed(.hard, now: now, using: &random)
+        for _ in 0..<200 {
+            let unhurried = breaker.opensUntil
+            breaker.needed()
+            guard let until = breaker.opensUntil, let unhurried else {
+                _ = Issue.record("no wait")
+                return
+            }
+            #expect(until - now <= .seconds(10) && until <= unhurried)
+            now = until
+            #expect(breaker.permission(now: now) == .probe)
+            breaker.probed(good: false, now: now, using: &random)
+        }
+        breaker.succeeded(now: now)
+        breaker.needed()
+        #expect(breaker.permission(now: now) == .send)
+        breaker.failed(.configuration, now: now, using: &random)
+        breaker.needed()
+        #expect(breaker.opensUntil == now + .seconds(60))
+    }
+
     @Test("the wait grows with each opening, to 300 s at most, and a bad probe opens again")
     mutating func openingsGrow() {
         var breaker = RouteBreaker(now: start)
