@@ -3,6 +3,8 @@ import gzip
 import http.server
 import json
 import os
+import random
+import re
 import shutil
 import socket
 import socketserver
@@ -14,7 +16,7 @@ import urllib.request
 
 from support import processes
 from support.agent import table
-from support.case import EndToEnd, takes
+from support.case import EndToEnd, is_long, takes
 from support.certificates import Authority, server_context
 from support.influx import free_port
 from support.processes import wait_until
@@ -40,7 +42,9 @@ class Pages(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             try:
                 while True:
-                    self.wfile.write(b"a 1\n" * 4096)
+                    self.wfile.write(b"a 1\n" * 16384)
+                    # The other threads of this server have their turn too.
+                    time.sleep(0.002)
             except OSError:
                 return
         body, kind = self.server.pages.get(self.path, (None, ""))
@@ -103,6 +107,47 @@ def lines(server):
 def fetch(url, **headers):
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as reply:
         return reply.read(), reply.headers
+
+
+def made_up(random, prefix):
+    """A valid page of all kinds of families, with odd values of labels and odd numbers. No label has a tab, a line end or a
+    backslash at its end: line protocol has no room for them."""
+    texts = ["", "a", "x y", 'q"uote', "back\\slash", "ü€😀", "{a=\"b\",}", "#", "a,b=c", "+Inf", "0"]
+    numbers = ["0", "1", "-1.5", "1e5", "2.5E-7", "9007199254740993", "+3", ".5", "7.", "1e308", "4.9e-324", "-0"]
+
+    def escaped(text):
+        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    def labels(*more):
+        pairs = ["l%d=\"%s\"" % (n, escaped(random.choice(texts))) for n in range(random.randrange(4))] + list(more)
+        random.shuffle(pairs)
+        return "{%s}" % ",".join(pairs) if pairs or random.random() < 0.2 else ""
+    out = []
+    for number in range(random.randrange(1, 6)):
+        name, kind = "%s_%d" % (prefix, number), random.choice(["counter", "gauge", "histogram", "summary", "untyped"])
+        # The reader that this is compared with wants this end of a counter's name.
+        name += "_total" if kind == "counter" else ""
+        if random.random() < 0.7:
+            out.append("# HELP %s %s" % (name, escaped(random.choice(texts)).replace('\\"', '"')))
+        out.append("# TYPE %s %s" % (name, kind))
+        shared = labels()
+        inner = shared[1:-1] + ("," if shared[1:-1] else "")
+        if kind == "histogram":
+            for bound in ("0.1", "2.5", "+Inf"):
+                out.append('%s_bucket{%sle="%s"} %d' % (name, inner, bound, random.randrange(9)))
+            out += ["%s_sum%s %s" % (name, shared, random.choice(numbers)), "%s_count%s 9" % (name, shared)]
+        elif kind == "summary":
+            for quantile in ("0.5", "0.99"):
+                out.append('%s{%squantile="%s"} %s' % (name, inner, quantile, random.choice(numbers)))
+            out += ["%s_sum%s %s" % (name, shared, random.choice(numbers)), "%s_count%s 9" % (name, shared)]
+        else:
+            seen = set()
+            for n in range(random.randrange(1, 4)):
+                series = labels('n="%d"' % n)
+                if series not in seen:
+                    seen.add(series)
+                    out.append("%s%s %s" % (name, series, random.choice(numbers)))
+    return "\n".join(out) + "\n"
 
 
 def samples(text):
@@ -207,6 +252,59 @@ class Scraping(EndToEnd):
             wait_until(same, 60, "the page again, version %d" % version)
             agent.stop()
 
+    def test_made_up_pages_are_read_as_another_reader_reads_them(self):
+        self.needs_reader()
+        seed = random.randrange(1 << 32)
+        print("  seed %d" % seed)
+        maker = random.Random(seed)
+        exporter = self.exporter()
+        expected = {}
+        for number in range(60):
+            page = made_up(maker, "p%d" % number)
+            exporter.page(page, "/%d" % number)
+            expected.update(samples(page)[0])
+        port = free_port()
+        self.agent(inputs=[("prometheus", {"urls": ["%s/%d" % (exporter.url, number) for number in range(60)], "url_tag": "",
+                                           "metric_version": 2, "scrape_points": False})], interval="2s",
+                   extra=table("[[outputs.prometheus_client]]", {
+                       "listen": "127.0.0.1:%d" % port, "metric_version": 2, "collectors_exclude": ["process"]}),
+                   agent={"omit_hostname": True})
+
+        def found():
+            all_of_it = samples(fetch("http://127.0.0.1:%d/metrics" % port)[0].decode())[0]
+            return {key: value for key, value in all_of_it.items() if not key[0].startswith("godwit_")}
+        wait_until(lambda: len(found()) >= len(expected), 60, "all pages")
+        read = found()
+        for key in set(read) | set(expected):
+            self.assertEqual(read.get(key), expected.get(key), key)
+
+    @takes(20)
+    def test_what_promtool_takes_is_taken(self):
+        self.needs_program("promtool")
+        seed = random.randrange(1 << 32)
+        print("  seed %d" % seed)
+        maker = random.Random(seed)
+        exporter = self.exporter()
+        taken = set()
+        count = 400 if is_long() else 60
+        for number in range(count):
+            page = made_up(maker, "m")
+            place = maker.randrange(len(page))
+            page = page[:place] + maker.choice(['"', "{", "}", ",", "=", "\\", "\n", " ", "\t", "#", "1", "-", "e", "_", ""]) + (
+                page[place + 1:])
+            exporter.page(page, "/%d" % number)
+            done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=30)
+            if done.returncode != 1:
+                taken.add("%s/%d" % (exporter.url, number))
+        urls = ["%s/%d" % (exporter.url, number) for number in range(count)]
+        agent = self.agent(inputs=[("prometheus", {"urls": urls, "metric_version": 2, "timeout": "5s"})], interval="10s",
+                           start=False, extra="[[outputs.file]]\n")
+        done = agent.run("once", seconds=60)
+        refused = set(re.findall(r"prometheus: (\S+): line", done.stderr))
+        print("  of %d pages promtool takes %d, we complain of %d" % (count, len(taken), len(refused)))
+        self.assertEqual(sorted(refused & taken), [], done.stderr)
+        self.assertGreater(len(refused), count // 10)
+
     def test_points_of_both_formats_reach_the_database(self):
         server = self.server()
         exporter = self.exporter()
@@ -220,6 +318,7 @@ class Scraping(EndToEnd):
         self.assertIn("application/openmetrics-text", head["Accept"])
         self.assertEqual(head["X-Prometheus-Scrape-Timeout-Seconds"][:2], "0.")
 
+    @takes(15)
     def test_what_fails_is_down_and_named_and_delays_nobody(self):
         server = self.server()
         exporter = self.exporter()
@@ -228,8 +327,8 @@ class Scraping(EndToEnd):
         exporter.page("cut 1\n", "/cut")
         exporter.page("<html>", "/html", "text/html")
         paths = ("/metrics", "/hang", "/endless", "/long", "/cut", "/html", "/moved", "/gone")
-        agent = self.scraping(server, [exporter.url + path for path in paths], content_length_limit="1MiB", timeout="300ms",
-                              interval="2s")
+        agent = self.scraping(server, [exporter.url + path for path in paths], content_length_limit="1MiB", timeout="2s",
+                              interval="4s")
         wait_until(lambda: sum("good=1" in line for line in lines(server)) >= 2, 30, "points of the good one")
         for path, words in (("/metrics", "line 2: no name of a label"), ("/endless", "content_length_limit (1048576 bytes)"),
                             ("/long", "content_length_limit (1048576 bytes)"), ("/hang", "timeout"),

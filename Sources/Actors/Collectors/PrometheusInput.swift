@@ -19,7 +19,8 @@ public actor PrometheusInput: ServiceInput {
 
     /// What is known of a target.
     private struct Known {
-        var writer: ScrapeWriter
+        /// nil while a page is read: two holders of it would mean a copy.
+        var writer: ScrapeWriter?
         var lastDuration = Duration.zero
         var isRunning = false
     }
@@ -170,7 +171,7 @@ public actor PrometheusInput: ServiceInput {
     private func refresh(_ server: ScrapeTarget) async -> String? {
         switch await request.list(server, environment) {
         case .page(let body, _): discovery.take(body, from: server)
-        case .failed(let reason): "\(server.name): \(reason)"
+        case .failed(let reason): "\(server.shown): \(reason)"
         case .cancelled: nil
         }
     }
@@ -188,15 +189,15 @@ public actor PrometheusInput: ServiceInput {
         var isUp = false
         switch answer {
         case .cancelled: return gather
-        case .failed(let reason): gather.errors.append("\(target.name): \(reason)")
+        case .failed(let reason): gather.errors.append("\(target.shown): \(reason)")
         case .page(let bytes, let format):
             // The target went meanwhile: its points would come after its end.
-            guard var writer = known[target]?.writer else { return gather }
+            guard var writer = known[target]?.writer.take() else { return gather }
             let read = { writer.read(bytes, format, at: time) }
             let page = emitter.map { $0.attributed(read) } ?? read()
             known[target]?.writer = writer
             environment.notes.add(page.notes)
-            gather.errors += (page.failure.map { [$0] } ?? page.complaints).map { "\(target.name): \($0)" }
+            gather.errors += (page.failure.map { [$0] } ?? page.complaints).map { "\(target.shown): \($0)" }
             gather.samples = page.samples
             isUp = page.failure == nil
             count = isUp ? page.count : 0

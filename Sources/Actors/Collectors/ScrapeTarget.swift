@@ -2,8 +2,10 @@ import Pipeline
 
 /// One page to fetch: where it is, and which tags its points get.
 struct ScrapeTarget: Sendable, Hashable {
-    /// For tags and messages: without user information.
+    /// For the tag: without user information.
     let name: String
+    /// For messages: without the values of its query, too.
+    var shown: String { Secret.redacted(url: name) }
     /// What is asked for.
     let url: String
     let socketPath: String?

@@ -126,6 +126,6 @@ struct TargetDiscovery {
         do throws(TargetGroup.Failure) {
             served[server.url] = try made(of: body, from: "__meta_url", server.name)
             return nil
-        } catch { return "\(server.name): \(error)" }
+        } catch { return "\(server.shown): \(error)" }
     }
 }

@@ -16,14 +16,21 @@ public enum ExpositionKind: String, Sendable, Hashable, CaseIterable {
     /// What is behind the family's name in the names of its samples.
     var suffixes: [StaticString] {
         switch self {
-        case .counter: ["_total", "_created"]
-        case .histogram: ["_bucket", "_sum", "_count", "_created"]
-        case .gaugeHistogram: ["_bucket", "_gsum", "_gcount"]
-        case .summary: ["_sum", "_count", "_created"]
-        case .info: ["_info"]
+        case .counter: ExpositionKind.ofCounters
+        case .histogram: ExpositionKind.ofHistograms
+        case .gaugeHistogram: ExpositionKind.ofGaugeHistograms
+        case .summary: ExpositionKind.ofSummaries
+        case .info: ExpositionKind.ofInfo
         case .gauge, .untyped, .stateSet: []
         }
     }
+
+    // Made once: they are looked at for every sample.
+    private static let ofCounters: [StaticString] = ["_total", "_created"]
+    private static let ofHistograms: [StaticString] = ["_bucket", "_sum", "_count", "_created"]
+    private static let ofGaugeHistograms: [StaticString] = ["_bucket", "_gsum", "_gcount"]
+    private static let ofSummaries: [StaticString] = ["_sum", "_count", "_created"]
+    private static let ofInfo: [StaticString] = ["_info"]
 }
 
 /// Samples of one family that stand together on a page.

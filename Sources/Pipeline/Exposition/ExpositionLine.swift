@@ -9,8 +9,8 @@ struct ExpositionLine {
     var at: Int
     /// Where the line ends, without its LF.
     let end: Int
-    /// Places of label names on this line; kept from line to line.
-    private var names: [Range<Int>] = []
+    /// Places of label names on this line; the room for them goes from line to line.
+    var names: [Range<Int>] = []
 
     init(_ bytes: [UInt8], from start: Int, to end: Int) {
         self.bytes = bytes

@@ -51,6 +51,8 @@ public struct ExpositionReader: Sendable {
     /// Families that wait to be given.
     private var finished: ExpositionFamily?
     private var hasEnded = false
+    /// Room for a line.
+    private var names: [Range<Int>] = []
     /// The lines that were not taken; the first few, and how many there were.
     public private(set) var issues: [ExpositionIssue] = []
     public private(set) var issueCount = 0
@@ -84,6 +86,8 @@ public struct ExpositionReader: Sendable {
         position = end &+ 1
         if end > start, bytes[end &- 1] == UInt8(ascii: "\r") { end &-= 1 }
         var line = ExpositionLine(bytes, from: start, to: end)
+        swap(&line.names, &names)
+        defer { swap(&line.names, &names) }
         line.skipBlanks()
         guard !line.isAtEnd else { return }
         if hasEnded { return complain(.afterEnd) }
@@ -181,7 +185,7 @@ public struct ExpositionReader: Sendable {
 
     /// Makes the family of a sample of that name the current one.
     private mutating func enter(_ name: Range<Int>) {
-        if let current, belongs(name, to: current.kind) { return }
+        if let kind = current?.kind, belongs(name, to: kind) { return }
         let text = ExpositionReader.text(bytes[name]) ?? ""
         if declared[text] != nil { return begin(text) }
         for kind in [ExpositionKind.histogram, .summary, .counter, .gaugeHistogram, .info] {
