@@ -273,6 +273,28 @@ class Restarts(Relays):
         self.assertGreaterEqual(reloads, 3)
         print("  %d reloads while 2 connections carried %d MiB each way" % (reloads, 2 * mib))
 
+    def test_another_probe_leaves_connections_alone(self):
+        server, echo = self.sshd(), Echo()
+        self.addCleanup(echo.close)
+        port, local = self.local(echo.address, probe="http", probe_every="1s")
+        agent = self.relay([server.tunnel(target_timeout="1s")], [local])
+        self.wait_forwards(agent, "probe-failed")
+        with socket.create_connection(("127.0.0.1", port)) as kept:
+            kept.settimeout(15)
+            for options, reason in (({"probe": "tcp"}, None), ({"probe": "http"}, "probe-failed")):
+                agent.extra = self.text([server.tunnel(target_timeout="1s")], [dict(local, **options)])
+                agent.write_config()
+                agent.signal(signal.SIGHUP)
+                self.wait_forwards(agent, reason)
+                kept.sendall(b"x")
+                self.assertEqual(kept.recv(1), b"x")
+            agent.extra = self.text([server.tunnel(target_timeout="1s")], [dict(local, probe="none")])
+            agent.write_config()
+            agent.signal(signal.SIGHUP)
+            wait_until(lambda: self.state(agent)["forwards"][0]["state"] == "up", 20)
+            kept.sendall(b"y")
+            self.assertEqual(kept.recv(1), b"y")
+
     def test_an_idle_relay_sleeps(self):
         server = self.sshd()
         tunnels = [server.tunnel("t%d" % number) for number in range(10)]

@@ -36,7 +36,7 @@ public func fuzzSSHFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let fromLines = HolderBook(Array("godwit tunnel holders 1\n".utf8) + bytes)
     precondition(HolderBook(fromLines.encoded) == fromLines, "a book of holders does not read back")
     _ = ForwardProbe.http(path: "/", status: 204).complaint(about: ProbeReply(bytes))
-    fuzzImport(bytes)
+    if choice & 8 != 0 { fuzzImport(bytes) }
     let text = String(decoding: bytes, as: UTF8.self)
     if let place = SocketPlace(parsing: text, allowsAnyPort: choice & 4 == 0) {
         precondition(SocketPlace(parsing: "\(place)", allowsAnyPort: true) == place, "a place does not read back")

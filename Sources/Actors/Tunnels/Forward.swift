@@ -26,7 +26,7 @@ struct ForwardSurroundings {
 ///
 /// Used on the tunnel's loop only. The two kinds differ in who listens; the connections are the same.
 class Forward {
-    let spec: ForwardSpec
+    private(set) var spec: ForwardSpec
     let around: ForwardSurroundings
     let counters = StreamCounters()
     var tracker: StateTracker
@@ -96,6 +96,15 @@ class Forward {
     }
 
     // MARK: Probes
+
+    /// Is probed as `spec` says from now on; what the old probe has found is forgotten, the connections stay.
+    func adopt(_ spec: ForwardSpec, _ link: SSHLink?) {
+        guard spec != self.spec else { return }
+        self.spec = spec
+        guard let link, link.isAlive, tracker.state == .up || tracker.state == .degraded else { return }
+        if tracker.state == .degraded { become(.up) }
+        startProbing(link)
+    }
 
     /// Probes begin with the listener. Their distances differ a little, so that many forwards do not keep step.
     func startProbing(_ link: SSHLink) {

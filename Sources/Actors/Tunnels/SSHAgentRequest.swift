@@ -15,7 +15,8 @@ final class SSHAgentRequest {
 
     private let key: [UInt8]
     private let algorithm: String
-    private unowned let link: SSHLink
+    private let loop: WorkLoop
+    private weak var link: SSHLink?
     private var descriptor: Int32
     private var answer = Answer.waiting
     private var hasAsked = false
@@ -25,6 +26,7 @@ final class SSHAgentRequest {
         self.key = key
         self.algorithm = algorithm
         self.link = link
+        loop = link.loop
         descriptor = KernelAddress.unix(path)?.connectedSocket() ?? -1
         if descriptor < 0 { answer = .failed }
     }
@@ -46,7 +48,7 @@ final class SSHAgentRequest {
             finish(.failed)
             return answer
         }
-        link.loop.watch(descriptor, for: EPOLLIN.rawValue) { [self] _ in readMore() }
+        loop.watch(descriptor, for: EPOLLIN.rawValue) { [self] _ in readMore() }
         return .waiting
     }
 
@@ -64,7 +66,7 @@ final class SSHAgentRequest {
             }
             finish(SSHAgentReply.signature(reply).map(Answer.signed) ?? .failed)
         }
-        link.turn()
+        link?.turn()
     }
 
     private func finish(_ answer: Answer) {
@@ -74,7 +76,7 @@ final class SSHAgentRequest {
 
     func close() {
         guard descriptor >= 0 else { return }
-        link.loop.unwatch(descriptor)
+        loop.unwatch(descriptor)
         Glibc.close(descriptor)
         descriptor = -1
     }

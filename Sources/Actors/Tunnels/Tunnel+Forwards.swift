@@ -5,9 +5,12 @@ import Pipeline
 extension Tunnel {
     /// Puts `specs` in the place of the forwards so far. What did not change goes on untouched.
     public func configure(forwards specs: [ForwardSpec]) {
-        for forward in forwards where !specs.contains(forward.spec) { forward.close(link) }
+        for forward in forwards where !specs.contains(where: { $0.carriesOn(forward.spec) }) { forward.close(link) }
         forwards = specs.map { spec in
-            if let same = forwards.first(where: { $0.spec == spec }) { return same }
+            if let same = forwards.first(where: { spec.carriesOn($0.spec) }) {
+                same.adopt(spec, link)
+                return same
+            }
             let forward = spec.kind == .local ? LocalForward(spec, surroundings) : RemoteForward(spec, surroundings)
             if isReady, let link { forward.begin(link) }
             return forward

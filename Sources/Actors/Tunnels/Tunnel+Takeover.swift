@@ -31,11 +31,15 @@ extension Tunnel {
         guard spec.takesOverPorts, let link, isReady, presentHolder != nil, !old.isEmpty else {
             return didTakeOver(false, for: id)
         }
-        run(old.map(\.command).joined(separator: "; "), on: link) { [self] output in
-            let didEnd = String(decoding: output, as: UTF8.self).contains("ended")
-            if didEnd {
+        run(old.map(\.command).joined(separator: "; ") + "; echo asked", on: link) { [self] output in
+            let lines = output.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+            let didEnd = lines.contains("ended")
+            // None of them is there any more: the next question need not name them again.
+            if lines.contains("asked") {
                 holders.removeAll { old.contains($0) }
                 holderFile?.set(holders, of: HolderBook.Owner(spec))
+            }
+            if didEnd {
                 log.notice("ended what an earlier session left at the server", metadata: ["tunnel": "\(spec.name)"])
             }
             didTakeOver(didEnd, for: id)

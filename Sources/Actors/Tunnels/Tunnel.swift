@@ -106,6 +106,7 @@ public actor Tunnel {
         let failure = TunnelFailure(.stopped, "")
         for side in sideLinks { side.end(failure) }
         link?.end(failure)
+        newSession?.link.end(failure)
         interrupt?(failure)
         wakePause?()
     }

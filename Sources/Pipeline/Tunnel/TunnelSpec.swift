@@ -92,6 +92,13 @@ public struct ForwardSpec: Sendable, Hashable {
     /// The distance of two probes.
     public var probeEvery = Duration.seconds(30)
 
+    /// Whether connections of one may go on under the other: the two differ at most in how they are probed.
+    public func carriesOn(_ other: ForwardSpec) -> Bool {
+        var same = other
+        (same.probe, same.probeEvery) = (probe, probeEvery)
+        return same == self
+    }
+
     public init(id: String, kind: Kind, bind: SocketPlace, target: SocketPlace) {
         self.id = id
         self.kind = kind

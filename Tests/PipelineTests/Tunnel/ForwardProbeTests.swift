@@ -94,6 +94,18 @@ struct ForwardProbeTests {
         #expect(tracker.lastOK == moment(5))
     }
 
+    @Test("another probe leaves the forward what it is, anything else makes another one")
+    func carriesOn() {
+        let place = SocketPlace.tcp(NetworkPlace("127.0.0.1", 1))
+        let forward = ForwardSpec(id: "a", kind: .local, bind: place, target: place)
+        var other = forward
+        other.probe = .none
+        other.probeEvery = .seconds(1)
+        #expect(other.carriesOn(forward) && forward.carriesOn(other) && other != forward)
+        other.target = .unix("/s")
+        #expect(!other.carriesOn(forward))
+    }
+
     @Test("the far side is tried where it should listen, and where it listens when it masks that")
     func farSide() {
         func check(_ host: String, _ own: String, gives place: String, _ masked: String?) {
