@@ -6,7 +6,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from support import agent, fake_influx, influx, oracle
+from support import agent, fake_influx, influx, oracle, recorder
 from support.processes import Timeout, wait_until
 
 BODY = b"net,interface=if0 bytes=1i 1\nnet,interface=if1 bytes=2i 1\n"
@@ -107,6 +107,29 @@ class RealServer(unittest.TestCase):
         self.assertEqual(code, 400)
         self.assertIn(b"partial write", body)
         self.assertEqual(len(server.points("m")), 2)
+
+
+class Front(unittest.TestCase):
+    """The front of a real server notes what that has taken, and nothing else."""
+
+    def test_notes_what_the_database_took(self):
+        if not influx.is_installed():
+            self.skipTest("needs the program influxd (apt install influxdb)")
+        server = influx.Influx()
+        self.addCleanup(server.stop)
+        front = recorder.Recorder(server, prefix="/monitor")
+        self.addCleanup(front.close)
+        self.assertEqual(post(front)[0], 404)
+        urllib.request.urlopen(front.url + "/query", data=b"q=CREATE+DATABASE+telegraf", timeout=10).close()
+        self.assertEqual(post(front, gzip.compress(BODY), {"Content-Encoding": "gzip"})[0], 204)
+        self.assertEqual(post(front, b"net,interface=if0 bytes=\"text\" 1\n")[0], 400)
+        front.fault = fake_influx.refuse_with(503, b"busy")
+        self.assertEqual(post(front, b"net,interface=if2 bytes=3i 1\n")[0], 503)
+        self.assertEqual(dict(front.lines), {line: 1 for line in BODY.splitlines()})
+        self.assertEqual([(each.peer, each.target) for each in front.taken],
+                         [("127.0.0.1", "/monitor/write?db=telegraf")])
+        self.assertEqual(server.points("net"), {((("interface", "if0"),), 1): {"bytes": 1},
+                                                ((("interface", "if1"),), 1): {"bytes": 2}})
 
 
 class Oracles(unittest.TestCase):

@@ -46,6 +46,14 @@ class TwoNetworks:
         self.folder = folder
         self.ended = []
         self.daemons = []
+        self.nodes = []
+        try:
+            self._build()
+        except RuntimeError as error:
+            self.close()
+            raise OSError("no bridges, cables or packet filter: %s" % error) from error
+
+    def _build(self):
         self.nodes = [Namespace(name) for name in ("vm_a", "proxy_a", "db", "proxy_b", "vm_b")]
         self.vm_a, self.proxy_a, self.db, self.proxy_b, self.vm_b = self.nodes
         link(self.proxy_a, "public", self.proxy_b, "public")
