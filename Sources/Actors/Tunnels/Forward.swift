@@ -232,6 +232,11 @@ final class LocalForward: Forward {
     }
 
     override func probe(_ link: SSHLink) {
+        if let orphan = listener, orphan.isOrphaned {
+            orphan.close()
+            listener = nil
+            return listen(link)
+        }
         guard let link = around.link(spec.target) else { return didProbe(TunnelFailure(.stopped, "")) }
         let request = SSHOpener.Request.direct(to: spec.target, window: 1_024) { [weak self] result in
             guard let self else {

@@ -12,6 +12,8 @@ final class LocalListener {
     private let accepted: (Int32) -> Void
     private var descriptor: Int32 = -1
     private var pause: UInt64?
+    /// The file that a unix socket was bound to.
+    private var file: FileIdentity?
 
     /// The port that the kernel chose, or the one asked for.
     private(set) var port: UInt16?
@@ -42,7 +44,14 @@ final class LocalListener {
                 "cannot listen at \(place): \(String(cString: strerror(code)))")
         }
         port = KernelAddress.port(of: descriptor)
+        if case .unix(let path) = place { file = FileIdentity(path) }
         watch()
+    }
+
+    /// Somebody took the file away that clients connect to, so that none can come any more.
+    var isOrphaned: Bool {
+        guard descriptor >= 0, case .unix(let path) = place else { return false }
+        return FileIdentity(path) != file
     }
 
     private func clear(_ path: String) throws(TunnelFailure) {
@@ -89,8 +98,23 @@ final class LocalListener {
         loop.unwatch(descriptor)
         Glibc.close(descriptor)
         descriptor = -1
-        if case .unix(let path) = place { unlink(path) }
+        // Another file under that name is another's.
+        if case .unix(let path) = place, FileIdentity(path) == file { unlink(path) }
     }
 
     private func close(_ descriptor: Int32) { Glibc.close(descriptor) }
+}
+
+/// Which file a name stands for just now.
+private struct FileIdentity: Equatable {
+    private let device: dev_t
+    private let number: ino_t
+
+    /// nil when there is none.
+    init?(_ path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        device = status.st_dev
+        number = status.st_ino
+    }
 }
