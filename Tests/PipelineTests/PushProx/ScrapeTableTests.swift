@@ -1,0 +1,161 @@
+import Testing
+
+@testable import Pipeline
+
+/// Who waits for whom: polls, scrapes and pushes in any order, each answered once.
+@Suite("Table of scrapes")
+struct ScrapeTableTests {
+    private let start = Instant(nanoseconds: 1_000_000_000_000)
+    private let name: ScrapeName
+
+    init() throws { name = try #require(ScrapeName("a.example")) }
+
+    private func ask(_ table: inout ScrapeTable, _ scrape: UInt64, repeatable: Bool = true) -> ScrapeTable.Action? {
+        table.scrape(
+            scrape, id: "id\(scrape)", name: name, isRepeatable: repeatable, waitsForUnknown: false, now: start)
+    }
+
+    @Test("a waiting poll gets the next scrape, a waiting scrape the next poll")
+    func rendezvous() {
+        var table = ScrapeTable()
+        #expect(ask(&table, 1) == .fail(scrape: 1, .unknownName))
+        #expect(table.poll(10, name: name, host: "A.example", now: start) == [])
+        #expect(ask(&table, 2) == .handOut(poll: 10, scrape: 2, id: "id2", host: "A.example"))
+        #expect(ask(&table, 3) == nil)
+        #expect(
+            table.poll(11, name: name, host: "a", now: start) == [.handOut(poll: 11, scrape: 3, id: "id3", host: "a")])
+        #expect(table.owner(of: "id3")?.scrape == 3)
+        table.answer(3, now: start)
+        #expect(table.owner(of: "id3") == nil)
+        table.answered(3)
+        #expect(table.openScrapes == 1)
+        #expect(table.expire(2, now: start) == .noPush)
+        #expect(table.owner(of: "id2") == nil)
+        #expect(table.openScrapes == 0)
+    }
+
+    @Test("a second poll of a name ends the first, and no scrape is lost by it")
+    func eviction() {
+        var table = ScrapeTable()
+        _ = table.poll(10, name: name, host: "a", now: start)
+        #expect(table.poll(11, name: name, host: "a", now: start) == [.evict(poll: 10)])
+        #expect(ask(&table, 1) == .handOut(poll: 11, scrape: 1, id: "id1", host: "a"))
+        #expect(table.waitingPolls == 0)
+    }
+
+    @Test("a poll that is gone gets nothing; a scrape whose scraper is gone is not handed out")
+    func gone() {
+        var table = ScrapeTable()
+        _ = table.poll(10, name: name, host: "a", now: start)
+        table.pollEnded(10, now: start)
+        #expect(ask(&table, 1) == nil)
+        #expect(table.expire(1, now: start + .seconds(3)) == .notPolling(lastSeen: .seconds(3)))
+        #expect(table.poll(11, name: name, host: "a", now: start) == [])
+    }
+
+    @Test("a scrape that went to a dead connection is handed out once more, and not a third time")
+    func redelivery() {
+        var table = ScrapeTable()
+        _ = table.poll(10, name: name, host: "a", now: start)
+        _ = ask(&table, 1)
+        #expect(table.takerDied(10, now: start) == [])
+        #expect(table.owner(of: "id1") == nil)
+        #expect(
+            table.poll(11, name: name, host: "a", now: start) == [.handOut(poll: 11, scrape: 1, id: "id1", host: "a")])
+        #expect(table.takerDied(11, now: start) == [.fail(scrape: 1, .clientGone)])
+        _ = table.poll(12, name: name, host: "a", now: start)
+        _ = ask(&table, 2, repeatable: false)
+        #expect(table.takerDied(12, now: start) == [.fail(scrape: 2, .clientGone)])
+        // One that is being answered goes on.
+        _ = table.poll(13, name: name, host: "a", now: start)
+        _ = ask(&table, 3)
+        table.answer(3, now: start)
+        #expect(table.takerDied(13, now: start) == [])
+        #expect(table.expire(3, now: start) == nil)
+    }
+
+    @Test("names, waiting scrapes and all scrapes are bounded")
+    func limits() throws {
+        var limits = ScrapeTable.Limits()
+        limits.names = 1
+        limits.waitingPerName = 2
+        limits.scrapes = 3
+        var table = ScrapeTable(limits: limits)
+        let other = try #require(ScrapeName("b"))
+        _ = table.poll(10, name: name, host: "a", now: start)
+        #expect(table.poll(11, name: other, host: "b", now: start) == [.refuse(poll: 11)])
+        _ = ask(&table, 1)
+        #expect(ask(&table, 2) == nil)
+        #expect(ask(&table, 3) == nil)
+        #expect(ask(&table, 4) == .fail(scrape: 4, .tooMany))
+        #expect(table.waitingScrapes == 2)
+    }
+
+    @Test("an unknown name waits only where there is a grace, and leaves nothing behind")
+    func unknown() throws {
+        var table = ScrapeTable()
+        let unknown = try #require(ScrapeName("nobody"))
+        #expect(
+            table.scrape(1, id: "x", name: unknown, isRepeatable: true, waitsForUnknown: true, now: start) == nil)
+        #expect(!table.isKnown(unknown))
+        #expect(table.discovery.isEmpty)
+        #expect(table.expire(1, now: start) == .unknownName)
+        #expect(table.clients.isEmpty)
+        _ = table.scrape(2, id: "y", name: unknown, isRepeatable: true, waitsForUnknown: true, now: start)
+        #expect(table.poll(10, name: unknown, host: "nobody", now: start).count == 1)
+    }
+
+    @Test("a name is forgotten after its time, but not while its poll waits")
+    func pruning() {
+        var table = ScrapeTable()
+        _ = table.poll(10, name: name, host: "a", now: start)
+        table.prune(now: start + .seconds(10_000))
+        #expect(table.knownClients == 1)
+        table.pollEnded(10, now: start)
+        table.prune(now: start + .seconds(299))
+        #expect(table.knownClients == 1)
+        table.prune(now: start + .seconds(301))
+        #expect(table.knownClients == 0)
+    }
+
+    @Test("a drain turns away what waits and lets go on what was taken")
+    func drain() {
+        var table = ScrapeTable()
+        _ = table.poll(10, name: name, host: "a", now: start)
+        _ = ask(&table, 1)
+        _ = ask(&table, 2)
+        #expect(table.drain() == [.fail(scrape: 2, .draining)])
+        #expect(ask(&table, 3) == .fail(scrape: 3, .draining))
+        #expect(table.owner(of: "id1")?.scrape == 1)
+    }
+
+    @Test("after any sequence of events nothing is left when all connections are gone")
+    func model() {
+        var random = JitterSource(seed: 7)
+        for _ in 0..<200 {
+            var table = ScrapeTable()
+            var open: [UInt64] = []
+            var next: UInt64 = 1
+            for _ in 0..<100 {
+                next += 1
+                switch random.next() % 5 {
+                case 0: _ = table.poll(next, name: name, host: "a", now: start)
+                case 1:
+                    if case .fail? = ask(&table, next) { break }
+                    open.append(next)
+                case 2: _ = table.takerDied(random.next() % next, now: start)
+                case 3: table.pollEnded(random.next() % next, now: start)
+                default:
+                    guard let scrape = open.randomElement(using: &random) else { break }
+                    if table.owner(of: "id\(scrape)") != nil { table.answer(scrape, now: start) }
+                }
+            }
+            for scrape in open where table.expire(scrape, now: start) == nil { table.answered(scrape) }
+            for poll in 0...next { _ = table.takerDied(poll, now: start) }
+            #expect(table.openScrapes == 0)
+            #expect(table.waitingPolls == 0)
+            table.prune(now: start + .seconds(1_000))
+            #expect(table.knownClients == 0)
+        }
+    }
+}
