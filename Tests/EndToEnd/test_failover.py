@@ -1,10 +1,10 @@
 """The failover matrix: an agent in a closed network with several roads to one real database, and each thing that may
-happen to a road. Each row tells how long it took to leave the road, to mend it, and to take it again, and an oracle proves
-that nothing was lost, changed or put out of order.
+happen to a road. Each row tells how long it took to leave the road, to mend it, and to take it again, and an oracle
+proves that nothing was lost, changed or put out of order.
 
-Rows that stand elsewhere, with the same oracle: 503 for a minute, a direct road with 30 % loss, all roads down and back in
-another order without tunnels (`test_routes.py`); an agent's own session killed, away, frozen, refused or with another host
-key, and a dead database behind it (`test_tunnel_routes.py`); how a relay's session and ports come back (`test_tunnels.py`).
+Rows that stand elsewhere: 503 for a minute, a direct road with 30 % loss, all roads down and back in another order
+without tunnels (`test_routes.py`); an agent's own session killed, away, frozen, refused or with another host key, and a
+dead database behind it (`test_tunnel_routes.py`); how a relay's session and ports come back (`test_tunnels.py`).
 """
 import os
 import re
@@ -17,8 +17,8 @@ import unittest
 from support import case, influx, two_networks
 from support.case import EndToEnd, is_long, takes
 from support.processes import wait_until
-from support.stage import GATEWAY, Stage
-from support.two_networks import PROXY_B
+from support.stage import Stage
+from support.two_networks import GATEWAY, PROXY_B
 
 #: Seconds to a road that refuses, that swallows packets, and until a frozen tunnel works again.
 HARD, HOLE, FROZEN = 5, 35, 65
@@ -32,7 +32,7 @@ class Row:
     """What happens, and what must come of it.
 
     fault, repair  functions of the stage; without a repair the road mends itself
-    expect, ended  functions of the stage that wait for what the relay says of it, and look whether the fault was there
+    expect, ended  functions of the stage that wait for what the relay says of it, and look whether the fault was real
     leave          seconds within which another road carries the data; None when the road need not be left
     silent         seconds that may pass without any delivery
     mend           seconds from the repair, or from the fault where there is none, until the road works again
@@ -41,8 +41,8 @@ class Row:
     stage          what else the stage is to be made with
     """
 
-    def __init__(self, roads, fault, repair=None, expect=None, ended=None, leave=None, silent=None, mend=MEND, hold=HOLD,
-                 flaps=2, **stage):
+    def __init__(self, roads, fault, repair=None, expect=None, ended=None, leave=None, silent=None, mend=MEND,
+                 hold=HOLD, flaps=2, **stage):
         self.roads, self.fault, self.repair, self.expect, self.ended = roads, fault, repair, expect, ended
         self.leave, self.silent, self.mend, self.hold, self.flaps = leave, silent, mend, hold, flaps
         self.stage = stage
@@ -50,16 +50,16 @@ class Row:
     def run(self, name, database):
         """Plays the row; returns its times and what is wrong."""
         stage = Stage(name, database, self.roads, **self.stage)
+        is_well = False
         try:
-            return self.play(stage)
-        except BaseException:
-            stage.agent.is_running and print(stage.agent.log_text()[-3000:])
-            raise
+            result = self.play(stage)
+            is_well = not result[2]
+            return result
         finally:
-            if os.environ.get("GODWIT_KEEP"):
-                for daemon in stage.net.daemons:
-                    print(name, daemon.log, flush=True)
             stage.close()
+            for daemon in stage.net.daemons:
+                if not is_well:
+                    print("  log of %s (last lines):\n%s" % (daemon.folder, daemon.log_text()[-3000:]), flush=True)
 
     def play(self, stage):
         first = self.roads[0]
@@ -153,8 +153,12 @@ def lost_some(stage):
     assert min(lost) > 0, text
 
 
+def reject(stage):
+    stage.filter("ip daddr 10.1.0.3 meta l4proto tcp reject with tcp reset")
+
+
 def all_down(stage):
-    stage.filter("ip daddr 10.1.0.3 reject with tcp reset")
+    reject(stage)
     stage.metadata.refuse()
     stage.sshd.stop()
     stage.front.refuse()
@@ -190,15 +194,15 @@ def resume(name, node):
 DIRECT, TUNNEL = ("direct", "proxy"), ("proxy", "metadata")
 
 ROWS = {
-    "direct_rejected": Row(DIRECT, lambda stage: stage.filter("ip daddr 10.1.0.3 meta l4proto tcp reject with tcp reset"),
-                           Stage.unfilter, leave=HARD),
+    "direct_rejected": Row(DIRECT, reject, Stage.unfilter, leave=HARD),
     "direct_dropped": Row(DIRECT, lambda stage: stage.filter("ip daddr 10.1.0.3 drop"), Stage.unfilter, leave=HOLE),
     "metadata_gone": Row(("metadata", "proxy"), lambda stage: stage.metadata.refuse(), resume("metadata", "proxy_b"),
                          leave=HARD),
     "session_killed": Row(TUNNEL, kill_sessions, silent=HARD),
     "sshd_killed": Row(TUNNEL, lambda stage: stage.sshd.stop(), Stage.restart_sshd, leave=HARD),
     "sshd_frozen": Row(TUNNEL, freeze, expect=logged("session-frozen"), leave=HOLE, mend=FROZEN),
-    "other_host_key": Row(TUNNEL, rebuild, lambda stage: stage.sshd.trust(), says("hostkey-changed"), leave=HARD, mend=65),
+    "other_host_key": Row(TUNNEL, rebuild, lambda stage: stage.sshd.trust(), says("hostkey-changed"), leave=HARD,
+                          mend=65),
     "forwarding_denied": Row(TUNNEL, lambda stage: stage.reconfigure("AllowTcpForwarding no"),
                              lambda stage: stage.reconfigure(GATEWAY), says("forward-denied"), leave=HARD),
     "gateway_ports_no": Row(TUNNEL, lambda stage: stage.reconfigure("GatewayPorts no"),
@@ -207,8 +211,8 @@ ROWS = {
     "database_dead": Row(TUNNEL, lambda stage: stage.front.refuse(), resume("front", "db"), says("target-refused"),
                          leave=HOLE),
     "loss_of_30_percent": Row(TUNNEL, lose, Stage.unfilter, ended=lost_some, hold=LASTS, mend=65),
-    "line_of_16_kbit": Row(("proxy",), narrow, expect=drained, ended=was_narrow, flaps=0, hold=0, mend=120, step_ms=2000,
-                           tunnel={}, timeout="5s", content_encoding="identity"),
+    "line_of_16_kbit": Row(("proxy",), narrow, expect=drained, ended=was_narrow, flaps=0, hold=0, mend=120,
+                           step_ms=2000, tunnel={}, timeout="5s", content_encoding="identity"),
     "another_address": Row(("direct", "metadata"), refill, silent=10),
     "all_down": Row(("direct", "proxy", "metadata"), all_down, back_in_another_order, hold=LASTS / 3),
 }

@@ -121,6 +121,7 @@ class Pictures(EndToEnd):
         self.assertIn(hashlib.sha256(data).hexdigest().encode(), done.stdout)
         self.assert_apart()
 
+    @takes(30)
     def test_points_of_vm_b_get_home_by_a_port_of_proxy_b(self):
         """`-R` on proxy B, made by a relay on proxy A: what the agent sees is a server at proxy B."""
         self.assert_apart()
@@ -138,7 +139,7 @@ class Pictures(EndToEnd):
         self.assert_apart()
 
     def test_points_of_vm_b_through_a_session_of_its_own(self):
-        """VM B logs in to proxy B, where a relay of network A listens on loopback only: no port is open to the guests."""
+        """VM B logs in to proxy B, where a relay of network A listens on loopback only: no port is open to guests."""
         self.daemon(self.net.proxy_a, [self.proxy_b.tunnel("b")], [road(bind="127.0.0.1:8099")], inputs=[])
         near = self.proxy_b.tunnel("near", address="%s:%d" % (PROXY_B, SSH_PORT))
         agent = self.guest({"via": "proxy", "tunnel": "near", "target": "127.0.0.1:8099"}, tunnels=[near])

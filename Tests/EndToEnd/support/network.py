@@ -12,8 +12,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
-    """A network namespace with nothing in it but a loopback that is up. `with namespace:` moves the calling thread there
-    and back; sockets made and processes started meanwhile stay there.
+    """A network namespace with nothing in it but a loopback that is up. `with namespace:` moves the calling thread
+    there and back; sockets made and processes started meanwhile stay there.
 
     OSError when this machine does not allow it.
     """
@@ -22,7 +22,7 @@ class Namespace:
         self.name = name
         self.descriptor = -1
         self.error = 0
-        # A thread's own namespace is all that unshare changes, so a thread that ends at once leaves only the descriptor.
+        # unshare changes the namespace of a thread alone: one that ends at once leaves only the descriptor.
         maker = threading.Thread(target=self._make)
         maker.start()
         maker.join()

@@ -171,8 +171,8 @@ def conflicts(lines):
 
 
 def disorder(identities):
-    """Proof that a lane was out of order, from the ids of batches in the order in which they were accepted; None when all
-    is well. Further tries of a batch do not count.
+    """Proof that a lane was out of order, from the ids of batches in the order in which they were accepted; None when
+    all is well. Further tries of a batch do not count.
 
     Two lanes, each in order, make two ascending sequences, merged somehow. Each number goes behind the nearest smaller
     end: when there is none, it came after two newer ones of which the earlier was the newer.

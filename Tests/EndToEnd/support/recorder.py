@@ -1,4 +1,4 @@
-"""A front of a real database that notes what came, in which order and from where, and can fail like the scripted server."""
+"""A front of a real database that notes what came, in which order and from where, and fails as told."""
 import http.client
 import socket
 import threading

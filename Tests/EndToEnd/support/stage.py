@@ -9,7 +9,7 @@ from . import oracle, processes
 from .case import is_long
 from .processes import wait_until
 from .recorder import Recorder
-from .two_networks import (DB, DB_PORT, GATEWAY, METADATA, PROXY_A, PROXY_B, PUBLIC_A, PUBLIC_B, ROAD_PORT,
+from .two_networks import (DB, DB_PORT, METADATA, PROXY_A, PROXY_B, PUBLIC_A, PUBLIC_B, ROAD_PORT,
                            TwoNetworks, answers, road)
 
 SERIES = 5
@@ -35,15 +35,24 @@ class Stage:
         self.step_ms = step_ms
         self.folder = processes.folder()
         self.net = TwoNetworks(self.folder)
+        try:
+            self._furnish(tunnel, output)
+        except BaseException:
+            self.net.close()
+            raise
+
+    def _furnish(self, tunnel, output):
+        """Puts everything where it belongs: fronts of the database, sshd and relay, the agent."""
+        roads = self.roads
         if "direct" in roads:
             self.net.open()
         with self.net.db:
-            self.front = Recorder(influx, host=DB, port=DB_PORT)
+            self.front = Recorder(self.influx, host=DB, port=DB_PORT)
         self.fronts = [self.front]
         if "metadata" in roads:
             self.net.proxy_b.ip("address add %s/32 dev lo" % METADATA)
             with self.net.proxy_b:
-                self.metadata = Recorder(influx, host=METADATA, port=80, prefix="/monitor")
+                self.metadata = Recorder(self.influx, host=METADATA, port=80, prefix="/monitor")
             self.fronts.append(self.metadata)
         if "proxy" in roads:
             self.sshd = self.net.sshd(self.net.proxy_b, PUBLIC_B)
@@ -53,10 +62,10 @@ class Stage:
         routes = [ROUTES[each] for each in roads]
         # An output's own address is the first of its roads where nothing else is said.
         routes += [] if "direct" in roads else [ROUTES["direct"]]
-        output = dict({} if is_long() else QUICK_OUTPUT, urls=[PINGS["direct"][:-5]], database=name, **output)
+        output = dict({} if is_long() else QUICK_OUTPUT, urls=[PINGS["direct"][:-5]], database=self.name, **output)
         self.agent = self.net.daemon(
-            self.net.vm_b, name="agent", url=output["urls"], output=output, interval="%dms" % step_ms,
-            flush="%dms" % step_ms, host_proc=agents.proc_tree(os.path.join(self.folder, "proc"), series),
+            self.net.vm_b, name="agent", url=output["urls"], output=output, interval="%dms" % self.step_ms,
+            flush="%dms" % self.step_ms, host_proc=agents.proc_tree(os.path.join(self.folder, "proc"), self.series),
             more="".join(agents.table("[[outputs.influxdb.routes]]", each) for each in routes))
 
     def close(self):
@@ -116,8 +125,9 @@ class Stage:
 
     def filter(self, rule, hook="forward", node=None):
         """Adds a rule to the packet filter of proxy B, or of another node."""
-        (node or self.net.proxy_b).nft("add table inet fault\nadd chain inet fault %s { type filter hook %s priority 0; }"
-                                       "\nadd rule inet fault %s %s\n" % (hook, hook, hook, rule))
+        (node or self.net.proxy_b).nft(
+            "add table inet fault\nadd chain inet fault %s { type filter hook %s priority 0; }\n"
+            "add rule inet fault %s %s\n" % (hook, hook, hook, rule))
 
     def unfilter(self, node=None):
         (node or self.net.proxy_b).nft("delete table inet fault\n")
