@@ -36,6 +36,9 @@ enum KernelClock {
     static func monotonic() -> Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }
     static func wall() -> Timestamp { Timestamp(nanoseconds: read(CLOCK_REALTIME)) }
 
+    /// The processor time of the calling thread.
+    static func threadTime() -> Duration { .nanoseconds(read(CLOCK_THREAD_CPUTIME_ID)) }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         clock_gettime(clock, &time)

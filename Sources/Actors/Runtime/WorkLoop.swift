@@ -37,6 +37,8 @@ public final class WorkLoop: SerialExecutor, TaskExecutor {
     private nonisolated(unsafe) var handlers: [Int32: ReadyHandler] = [:]
     private nonisolated(unsafe) var timers: [(id: UInt64, at: Instant, fire: () -> Void)] = []
     private nonisolated(unsafe) var nextTimer: UInt64 = 0
+    /// How often the loop has gone round: what happens under the same number happens before anybody else's turn.
+    nonisolated(unsafe) private(set) var round: UInt64 = 0
 
     public init(name: String) {
         self.name = name
@@ -144,6 +146,7 @@ public final class WorkLoop: SerialExecutor, TaskExecutor {
         pthread_setname_np(pthread_self(), name)
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while true {
+            round &+= 1
             runJobs()
             fireTimers()
             let count = epoll_wait(epoll, &events, Int32(events.count), sleepMilliseconds())

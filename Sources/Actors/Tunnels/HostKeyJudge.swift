@@ -5,8 +5,8 @@ import Pipeline
 final class HostKeyJudge {
     private let spec: TunnelSpec
     private let knownHosts: KnownHosts
-    /// The line to be kept, after a new key was accepted.
-    private(set) var newLine: String?
+    /// The key to be kept, after a new one was accepted.
+    private(set) var newKey: [UInt8]?
 
     init(spec: TunnelSpec, knownHosts: KnownHosts) {
         self.spec = spec
@@ -44,11 +44,11 @@ final class HostKeyJudge {
             if !spec.fingerprints.isEmpty {
                 return TunnelFailure(.hostkeyChanged, "the server shows \(fingerprint), which is not the pinned key")
             }
-            guard spec.hostKeyPolicy == .acceptNew, let line = KnownHosts.line(for: spec.server, key: key) else {
+            guard spec.hostKeyPolicy == .acceptNew, KnownHosts.line(for: spec.server, key: key) != nil else {
                 return TunnelFailure(
                     .hostkeyUnknown, "nothing vouches for \(fingerprint); pin it or add it to known_hosts")
             }
-            newLine = line
+            newKey = key
             return nil
         }
     }

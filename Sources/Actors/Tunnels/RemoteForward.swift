@@ -165,6 +165,7 @@ final class RemoteForward: Forward {
             let numeric = KernelAddress.resolve(target, isNumeric: true)
             if !numeric.isEmpty { return body(numeric) }
             if let addresses, around.loop.now - addresses.at < .seconds(60) { return body(addresses.list) }
+            guard waiting.count < around.limits.connections else { return body([]) }
             waiting.append(body)
             guard waiting.count == 1 else { return }
             around.lookUp(target, spec.id)

@@ -10,6 +10,8 @@ final class SSHAttempt {
     private var agent: SSHAgentRequest?
     /// What libssh2 hands to its callbacks: a pointer to this attempt.
     private let context = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 1)
+    /// Whose memory libssh2 gives back.
+    private weak var bounds: SSHBounds?
 
     init(_ credential: SSHCredential, user: [CChar], agentSocket: String) {
         self.credential = credential
@@ -25,6 +27,7 @@ final class SSHAttempt {
     /// libssh2's code: 0, EAGAIN, or why not.
     func go(_ link: SSHLink) -> Int {
         let length = UInt32(clamping: user.count - 1)
+        bounds = link.bounds
         switch credential {
         case .key(_, let method): return publicKey(link, method.publicKey)
         case .agent(let algorithm, let key): return publicKey(link, Self.key(key, named: algorithm))
@@ -38,8 +41,8 @@ final class SSHAttempt {
             return Int(
                 libssh2_userauth_keyboard_interactive_ex(link.session, user, length) {
                     _, _, _, _, count, prompts, responses, abstract in
-                    guard let this = abstract?.pointee, let responses else { return }
-                    Unmanaged<SSHLink>.fromOpaque(this).takeUnretainedValue().attempt?.answer(
+                    guard let link = SSHBounds.of(abstract)?.link, let responses else { return }
+                    link.attempt?.answer(
                         UnsafeMutableBufferPointer(start: responses, count: Int(max(0, count))), prompts)
                 })
         }
@@ -88,7 +91,7 @@ final class SSHAttempt {
             }
         case .password, .keyboard: return -1
         }
-        guard let signature, !signature.isEmpty, let copy = malloc(signature.count) else { return -1 }
+        guard let signature, !signature.isEmpty, let copy = bounds?.allocate(signature.count) else { return -1 }
         copy.copyMemory(from: signature, byteCount: signature.count)
         // libssh2 frees it.
         result.pointee = copy.assumingMemoryBound(to: UInt8.self)
@@ -103,9 +106,11 @@ final class SSHAttempt {
     ) {
         guard case .keyboard(let secret) = credential, let prompts else { return }
         for index in responses.indices {
-            let text = prompts[index].echo == 0 ? secret.revealed : ""
-            responses[index].text = strdup(text)
-            responses[index].length = UInt32(clamping: text.utf8.count)
+            let text = Array((prompts[index].echo == 0 ? secret.revealed : "").utf8)
+            guard let copy = bounds?.allocate(text.count) else { continue }
+            copy.copyMemory(from: text, byteCount: text.count)
+            responses[index].text = copy.assumingMemoryBound(to: CChar.self)
+            responses[index].length = UInt32(clamping: text.count)
         }
     }
 }

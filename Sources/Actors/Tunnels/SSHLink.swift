@@ -25,8 +25,12 @@ protocol SSHStep: AnyObject {
 final class SSHLink {
     /// Rounds over all steps before the loop's other work gets a chance.
     private static let roundsLimit = 8
+    /// Channels that wait for nothing but the server's word that they are closed.
+    private static let discardsLimit = 1_024
 
     let session: OpaquePointer
+    /// Who gives libssh2 its memory and the server's bytes.
+    let bounds: SSHBounds
     let descriptor: Int32
     let loop: WorkLoop
     let timing: TunnelTiming
@@ -47,15 +51,19 @@ final class SSHLink {
     private var mustTurnAgain = false
     private var hasTurnTimer = false
     private var watched: UInt32 = 0
-    /// What may be read in this turn.
-    var allowance = SSHAllowance()
     /// So much waits in memory that nothing more is read from the server for a moment.
     var isPressed = false {
         didSet { if isPressed != oldValue { turn() } }
     }
-    /// Bytes read before the server knew us.
-    var strangersBytes = 0
-    /// Who answers libssh2's questions just now.
+    /// A byte of somebody's connection moved in this round of the loop.
+    var didCarry = false
+    private var barren: BarrenWork
+    /// The round of the loop for which the allowance is.
+    private var allowedIn: UInt64 = 0
+    /// Channels that are open or wait to be closed by the server.
+    private(set) var channels: Set<OpaquePointer> = []
+    private var discards = 0
+    /// Who answers the server's questions just now.
     weak var attempt: SSHAttempt?
     /// A small packet waits for room in the socket's buffer.
     private var mustWaitForRoom = false
@@ -63,15 +71,17 @@ final class SSHLink {
 
     /// Takes `descriptor` over, which is connected and does not block. nil when libssh2 has no memory.
     init?(descriptor: Int32, loop: WorkLoop, timing: TunnelTiming, limits: TunnelLimits) {
-        guard SSHLibrary.isReady, let session = libssh2_session_init_ex(nil, nil, nil, nil) else { return nil }
+        let bounds = SSHBounds(queuedLimit: limits.queuedBytes)
+        guard SSHLibrary.isReady, let session = bounds.makeSession() else { return nil }
         self.session = session
+        self.bounds = bounds
         self.descriptor = descriptor
         self.loop = loop
         self.timing = timing
         self.limits = limits
         monitor = SSHMonitor(timing: timing)
-        libssh2_session_set_blocking(session, 0)
-        receiveWithinBounds()
+        barren = BarrenWork(now: loop.now)
+        bounds.link = self
         steps = [monitor, opener, requests]
     }
 
@@ -100,6 +110,7 @@ final class SSHLink {
     func add(_ step: any SSHStep) {
         guard failure == nil else { return }
         steps.append(step)
+        if step is SSHDiscard { countDiscards() }
         turn()
     }
 
@@ -112,7 +123,12 @@ final class SSHLink {
         }
         isTurning = true
         mustWaitForRoom = false
-        allowance = SSHAllowance()
+        if allowedIn != loop.round {
+            allowedIn = loop.round
+            bounds.allowance = SSHAllowance(carries: didCarry)
+            didCarry = false
+        }
+        let began = KernelClock.threadTime()
         var rounds = 0
         var moved = true
         while moved || mustTurnAgain, rounds < Self.roundsLimit, failure == nil {
@@ -122,6 +138,10 @@ final class SSHLink {
         }
         isTurning = false
         guard failure == nil else { return finishEnd() }
+        if let rest = barren.worked(KernelClock.threadTime() - began, carried: didCarry, now: loop.now) {
+            self.rest(rest)
+            guard failure == nil else { return }
+        }
         updateWatch()
         if moved || mustTurnAgain, halfSentBy == nil { turnSoon() }
     }
@@ -154,7 +174,8 @@ final class SSHLink {
         return moved
     }
 
-    private func turnSoon() {
+    /// One turn for all who ask for it before the loop goes round again: each goes through all steps.
+    func turnSoon() {
         guard !hasTurnTimer else { return }
         hasTurnTimer = true
         after(.zero) { link in
@@ -166,7 +187,7 @@ final class SSHLink {
     private func updateWatch() {
         // With nobody to read, a byte from the server would wake us for ever.
         var wanted: UInt32 = monitor.readsAlways || steps.count > 3 || opener.isBusy ? EPOLLIN.rawValue : 0
-        if isPressed { wanted = 0 }
+        if isPressed || bounds.isResting || bounds.isOvergrown { wanted = 0 }
         if halfSentBy != nil || mustWaitForRoom { wanted |= EPOLLOUT.rawValue }
         guard wanted != watched || watched == 0 else { return }
         watched = wanted
@@ -179,7 +200,39 @@ final class SSHLink {
         }
     }
 
+    // MARK: Channels
+
+    func noteOpen(_ channel: OpaquePointer) { channels.insert(channel) }
+
+    /// Closes a channel and gives it back; false when it must be asked again. Nothing may use it afterwards.
+    func free(_ channel: OpaquePointer) -> Bool {
+        guard canSendSmallPacket, libssh2_channel_free(channel) != LIBSSH2_ERROR_EAGAIN else { return false }
+        channels.remove(channel)
+        return true
+    }
+
+    /// Channels that nobody wants live until the server closes them too. One that never does is given up.
+    private func countDiscards() {
+        discards += 1
+        guard discards > Self.discardsLimit else { return }
+        discards = steps.count { $0 is SSHDiscard }
+        guard discards > Self.discardsLimit else { return }
+        end(TunnelFailure(.sessionLost, "the server does not close its end of \(discards) connections"))
+    }
+
     // MARK: Timers
+
+    /// Reads nothing for a while, because of too much work for nothing.
+    private func rest(_ duration: Duration) {
+        guard !barren.isHopeless else {
+            return end(TunnelFailure(.sessionLost, "the server sends without end what carries nothing"))
+        }
+        bounds.isResting = true
+        after(duration) { link in
+            link.bounds.isResting = false
+            link.turn()
+        }
+    }
 
     /// Calls `body` after a while, unless the link has ended by then.
     @discardableResult
@@ -234,35 +287,8 @@ final class SSHLink {
         shutdown(descriptor, Int32(SHUT_RDWR))
         var tries = 0
         while libssh2_session_free(session) == LIBSSH2_ERROR_EAGAIN, tries < 1_000 { tries += 1 }
+        bounds.releaseAll()
         close(descriptor)
         didEnd(failure)
-    }
-}
-
-/// libssh2 as a whole.
-enum SSHLibrary {
-    /// Once a process, before the first session.
-    static let isReady = libssh2_init(0) == 0
-
-    /// Whether a return code means that the session is of no use any more.
-    static func isFatal(_ code: Int) -> Bool {
-        switch Int32(clamping: code) {
-        case LIBSSH2_ERROR_SOCKET_NONE, LIBSSH2_ERROR_BANNER_RECV, LIBSSH2_ERROR_BANNER_SEND, LIBSSH2_ERROR_INVALID_MAC,
-            LIBSSH2_ERROR_SOCKET_SEND, LIBSSH2_ERROR_DECRYPT, LIBSSH2_ERROR_SOCKET_DISCONNECT, LIBSSH2_ERROR_PROTO,
-            LIBSSH2_ERROR_SOCKET_RECV, LIBSSH2_ERROR_ENCRYPT, LIBSSH2_ERROR_BAD_SOCKET, LIBSSH2_ERROR_ALLOC,
-            LIBSSH2_ERROR_OUT_OF_BOUNDARY, LIBSSH2_ERROR_BAD_USE, LIBSSH2_ERROR_KEX_FAILURE,
-            LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE:
-            true
-        default: false
-        }
-    }
-
-    /// libssh2's words for its last error, printable and short.
-    static func text(of session: OpaquePointer, code: Int) -> String {
-        var message: UnsafeMutablePointer<CChar>?
-        var length: Int32 = 0
-        _ = libssh2_session_last_error(session, &message, &length, 0)
-        let words = message.map { String(cString: $0) } ?? ""
-        return words.isEmpty ? "libssh2 error \(code)" : "\(words) (\(code))"
     }
 }

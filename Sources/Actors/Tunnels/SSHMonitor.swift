@@ -112,8 +112,7 @@ final class SSHDiscard: SSHStep {
     init(_ channel: OpaquePointer) { self.channel = channel }
 
     func step(_ link: SSHLink) -> Bool {
-        guard link.canSendSmallPacket else { return false }
-        guard libssh2_channel_free(channel) != LIBSSH2_ERROR_EAGAIN else { return false }
+        guard link.free(channel) else { return false }
         isFinished = true
         return true
     }

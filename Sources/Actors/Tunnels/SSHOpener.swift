@@ -117,9 +117,7 @@ final class SSHOpener: SSHStep {
 
     func step(_ link: SSHLink) -> Bool {
         if let channel = unwanted {
-            guard link.canSendSmallPacket else { return false }
-            let code = libssh2_channel_free(channel)
-            guard code != LIBSSH2_ERROR_EAGAIN else { return false }
+            guard link.free(channel) else { return false }
             unwanted = nil
         }
         if current == nil {
@@ -139,6 +137,7 @@ final class SSHOpener: SSHStep {
         }
         if let channel {
             current = nil
+            link.noteOpen(channel)
             if request.completion == nil {
                 unwanted = channel
             } else {

@@ -77,7 +77,7 @@ final class SSHQuestion: SSHStep {
     }
 
     private func close(_ link: SSHLink) -> Bool {
-        guard link.canSendSmallPacket, libssh2_channel_free(channel) != LIBSSH2_ERROR_EAGAIN else { return false }
+        guard link.free(channel) else { return false }
         isFinished = true
         if let timer { link.cancel(timer: timer) }
         return true

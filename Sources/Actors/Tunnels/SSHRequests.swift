@@ -33,7 +33,9 @@ final class SSHRequests: SSHStep {
         let request = Request(
             host: Array(place.host.utf8CString), port: place.port, listener: nil, completion: completion)
         queue.append(request)
-        request.timer = link.after(deadline) { _ in
+        request.timer = link.after(deadline) { [unowned self] _ in
+            // One that was sent stays until libssh2 gives up, so that its answer is not another's.
+            if queue.first !== request { queue.removeAll { $0 === request } }
             let completion = request.completion
             request.completion = nil
             completion?(.failure(TunnelFailure(.forwardDenied, "the server did not answer the request to listen")))
@@ -61,7 +63,13 @@ final class SSHRequests: SSHStep {
         let listener = libssh2_channel_forward_listen_ex(
             link.session, request.host, Int32(request.port), &bound, Self.backlog)
         let code = Int(libssh2_session_last_errno(link.session))
-        if listener == nil, code == Int(LIBSSH2_ERROR_EAGAIN) || link.isFatal(code) { return false }
+        if listener == nil, code == Int(LIBSSH2_ERROR_EAGAIN) { return false }
+        if listener == nil, code == Int(LIBSSH2_ERROR_PROTO) {
+            // It waited for a minute. Answers have no number: a late one would be taken for the next request's.
+            link.end(TunnelFailure(.sessionFrozen, "the server did not answer a request to listen"))
+            return false
+        }
+        if listener == nil, link.isFatal(code) { return false }
         queue.removeFirst()
         if let timer = request.timer { link.cancel(timer: timer) }
         let completion = request.completion
@@ -106,6 +114,7 @@ final class SSHAcceptor: SSHStep {
             _ = link.isFatal(Int(libssh2_session_last_errno(link.session)))
             return false
         }
+        link.noteOpen(channel)
         accept(channel)
         return true
     }

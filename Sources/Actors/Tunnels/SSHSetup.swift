@@ -59,13 +59,17 @@ final class SSHSetup: SSHStep {
     var isFinished: Bool { phase == .finished }
 
     func step(_ link: SSHLink) -> Bool {
-        switch phase {
-        case .handshake: handshake(link)
-        case .methods: methods(link)
-        case .authenticate: authenticate(link)
-        case .monitor: openMonitor(link)
-        case .finished: false
-        }
+        let moved =
+            switch phase {
+            case .handshake: handshake(link)
+            case .methods: methods(link)
+            case .authenticate: authenticate(link)
+            case .monitor: openMonitor(link)
+            case .finished: false
+            }
+        // A step further is no work for nothing.
+        if moved { link.didCarry = true }
+        return moved
     }
 
     func abandon(_ failure: TunnelFailure) {
@@ -111,7 +115,7 @@ final class SSHSetup: SSHStep {
     private func methods(_ link: SSHLink) -> Bool {
         let list = libssh2_userauth_list(link.session, user, UInt32(clamping: user.count - 1))
         if let list {
-            offered = String(cString: list)
+            offered = Self.printable(list)
         } else if libssh2_userauth_authenticated(link.session) != 0 {
             outcome.method = "none"
             phase = .monitor
@@ -126,6 +130,12 @@ final class SSHSetup: SSHStep {
         }
         phase = .authenticate
         return true
+    }
+
+    /// The names in a list of the server's, for log and status: visible ASCII, and not too much of it.
+    private static func printable(_ list: UnsafePointer<CChar>) -> String {
+        let bytes = UnsafeBufferPointer(start: list, count: strnlen(list, 200)).map { UInt8(bitPattern: $0) }
+        return String(decoding: bytes.map { $0 > 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
     }
 
     private func authenticate(_ link: SSHLink) -> Bool {

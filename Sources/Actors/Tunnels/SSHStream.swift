@@ -21,6 +21,8 @@ final class SSHStream: SSHStep {
     private enum Call { case read, write }
 
     private static let bufferSize = 32 * 1024
+    /// The least size of packets that a server must take; every one must take 32 KiB.
+    private static let leastPacket = 256
 
     private let channel: OpaquePointer
     private let descriptor: Int32
@@ -55,9 +57,7 @@ final class SSHStream: SSHStep {
     /// Bytes of this connection that wait in memory, libssh2's included.
     var queuedBytes: Int {
         guard !isFinished else { return 0 }
-        var available: UInt = 0
-        _ = libssh2_channel_window_read_ex(channel, &available, nil)
-        return Int(clamping: available) + toChannel.count + toLocal.count
+        return SSHLink.queuedBytes(of: channel) + toChannel.count + toLocal.count
     }
 
     /// Ends it without waiting for either side.
@@ -117,17 +117,29 @@ final class SSHStream: SSHStep {
     }
 
     private func writeChannel() -> Bool {
+        let offered = toChannel.count
         let count = toChannel.drain {
             libssh2_channel_write_ex(channel, 0, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
         }
         noteHalfSent(.write)
+        if count >= 0, count < min(offered, SSHStream.leastPacket), isStingy {
+            flow.didBreak()
+            return true
+        }
         if count > 0 {
+            link.didCarry = true
             counters.sent = counters.sent.addingSaturated(UInt64(count))
             return true
         }
         if count == 0 || count == Int(LIBSSH2_ERROR_EAGAIN) || link.isFatal(count) { return false }
         flow.didBreak()
         return true
+    }
+
+    /// Whether it was not the window that kept a packet small: then the server takes packets of nearly no size, and each
+    /// byte would cost as much as a whole one.
+    private var isStingy: Bool {
+        Int(clamping: libssh2_channel_window_write_ex(channel, nil)) > SSHStream.leastPacket
     }
 
     private func readChannel() -> Bool {
@@ -137,6 +149,7 @@ final class SSHStream: SSHStep {
         }
         noteHalfSent(.read)
         if count > 0 {
+            link.didCarry = true
             counters.received = counters.received.addingSaturated(UInt64(count))
             return true
         }
@@ -191,7 +204,7 @@ final class SSHStream: SSHStep {
     }
 
     private func closeChannel() -> Bool {
-        guard link.canSendSmallPacket, libssh2_channel_free(channel) != LIBSSH2_ERROR_EAGAIN else { return false }
+        guard link.free(channel) else { return false }
         finish()
         return true
     }
@@ -214,7 +227,7 @@ final class SSHStream: SSHStep {
         link.loop.watch(descriptor, for: wanted) { [self] events in
             if events & ~EPOLLOUT.rawValue != 0 { isReadable = true }
             if events & ~EPOLLIN.rawValue != 0 { isWritable = true }
-            link.turn()
+            link.turnSoon()
         }
     }
 

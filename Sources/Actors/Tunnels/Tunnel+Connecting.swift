@@ -82,7 +82,7 @@ extension Tunnel {
         }
         outcome = try await wait { done in setUp(material, done) }
         guard let (link, judge) = newSession else { throw TunnelFailure(.stopped, "") }
-        if let line = judge.newLine, keepsNewKeys { keep(line) }
+        if let key = judge.newKey, keepsNewKeys { keep(key) }
         return link
     }
 
@@ -98,18 +98,26 @@ extension Tunnel {
     }
 
     /// A new host key, kept for the next time. It is written by another thread; a failure is for the log.
-    private func keep(_ line: String) {
+    private func keep(_ key: [UInt8]) {
         log.notice(
             "a new host key is trusted from now on",
             metadata: ["tunnel": "\(spec.name)", "hostkey": "\(outcome.fingerprint)"])
         guard !spec.knownHostsFile.isEmpty else { return }
-        threads.post { [log, path = spec.knownHostsFile] in
+        threads.post { [log, spec, loop, self] in
             do throws(FileComplaint) {
-                try PrivateFile.append(line, to: path)
+                guard try !KnownHostsFile.add(key, of: spec.server, to: spec.knownHostsFile) else { return }
+                let failure = TunnelFailure(
+                    .hostkeyChanged, "another key of the server was kept in \(spec.knownHostsFile) at the same time")
+                loop.post { self.assumeIsolated { $0.refuse(failure) } }
             } catch {
                 log.error("the host key cannot be kept", metadata: ["error": "\(error)"])
             }
         }
+    }
+
+    private func refuse(_ failure: TunnelFailure) {
+        refusal = failure
+        link?.end(failure)
     }
 
     // MARK: For tunnels through this one

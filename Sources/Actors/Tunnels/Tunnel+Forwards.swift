@@ -114,6 +114,7 @@ extension Tunnel {
         }
         let queued = streams.map { ($0, $0.queuedBytes) }
         let total = queued.reduce(0) { $0.addingSaturated($1.1) }
+        for each in sideLinks + (link.map { [$0] } ?? []) { each.countQueued() }
         let limit = spec.limits.queuedBytes
         let stuck = queued.filter { loop.now - $0.0.lastProgress > .seconds(2) }
         if total > limit, let worst = stuck.max(by: { $0.1 < $1.1 })?.0 {

@@ -113,7 +113,7 @@ final class SSHCommand: SSHStep {
     }
 
     private func close(_ link: SSHLink) -> Bool {
-        guard link.canSendSmallPacket, libssh2_channel_free(channel) != LIBSSH2_ERROR_EAGAIN else { return false }
+        guard link.free(channel) else { return false }
         isFinished = true
         finish()
         return true

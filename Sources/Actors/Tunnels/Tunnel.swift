@@ -27,6 +27,8 @@ public actor Tunnel {
     var newSession: (link: SSHLink, judge: HostKeyJudge)?
     var isReady = false
     var tracker: StateTracker
+    /// Why the session that is about to begin must not, found out after its key was accepted.
+    var refusal: TunnelFailure?
     /// The kind of host key that a pin turned out to be of.
     var pinnedType: String?
     /// Why there was no session the last time; nil while there is one.
@@ -45,7 +47,7 @@ public actor Tunnel {
     var isWatching = false
     private var schedule: ReconnectSchedule
     private var isStopping = false
-    private var nextTry: Instant?
+    var nextTry: Instant?
     /// Ends whatever the tunnel waits for just now.
     private var interrupt: ((TunnelFailure) -> Void)?
     private var wakePause: (() -> Void)?
@@ -168,6 +170,10 @@ public actor Tunnel {
     }
 
     func begin(_ link: SSHLink) {
+        if let refusal {
+            self.refusal = nil
+            return link.end(refusal)
+        }
         self.link = link
         isReady = true
         lastFailure = nil
@@ -258,26 +264,6 @@ public actor Tunnel {
 
     func add(dependent: Tunnel) { dependents.append(dependent) }
     func remove(dependent: Tunnel) { dependents.removeAll { $0 === dependent } }
-
-    // MARK: Status
-
-    public func status() -> TunnelStatus {
-        let now = loop.now
-        var status = TunnelStatus(name: spec.name, server: "\(spec.server)")
-        status.state = tracker.state
-        status.reason = tracker.reason
-        status.message = tracker.message
-        status.since = now - tracker.since
-        status.lastOK = link?.monitor.lastAnswer.map { now - $0 }
-        status.restarts = tracker.restarts
-        status.retryIn = nextTry.map { max(.zero, $0 - now) }
-        status.roundTrip = link?.monitor.roundTrip
-        status.method = outcome.method
-        status.fingerprint = outcome.fingerprint
-        status.forwards = forwards.map(\.status)
-        status.openConnections = status.forwards.reduce(0) { $0 + $1.openConnections }
-        return status
-    }
 }
 
 /// Resumes a continuation with the first of several results.

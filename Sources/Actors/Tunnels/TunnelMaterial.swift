@@ -119,6 +119,14 @@ enum PrivateFile {
                 description: "cannot open \(path): \(String(cString: strerror(code)))", isMissing: code == ENOENT)
         }
         defer { close(descriptor) }
+        return try read(
+            from: descriptor, path, mayBeReadByOthers: mayBeReadByOthers, mayBeAnothers: mayBeAnothers, limit: limit)
+    }
+
+    /// The rest of an open file that stands at `path`, after the same checks.
+    static func read(
+        from descriptor: Int32, _ path: String, mayBeReadByOthers: Bool, mayBeAnothers: Bool = false, limit: Int
+    ) throws(FileComplaint) -> [UInt8] {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw FileComplaint(description: "\(path) is no regular file")
@@ -142,19 +150,6 @@ enum PrivateFile {
             length += count
         }
         return Array(bytes[..<min(length, limit)])
-    }
-
-    /// Puts `line` at the end of `path`. Errors: what the system says.
-    static func append(_ line: String, to path: String) throws(FileComplaint) {
-        var content: [UInt8] = []
-        do throws(FileComplaint) {
-            content = try read(path, mayBeReadByOthers: true, limit: KnownHosts.sizeLimit)
-        } catch {
-            guard error.isMissing else { throw error }
-        }
-        if let last = content.last, last != UInt8(ascii: "\n") { content.append(UInt8(ascii: "\n")) }
-        content += line.utf8
-        try replace(path, with: content)
     }
 
     /// The new file takes the place of the old one in one step, mode 0600. Errors: what the system says.
@@ -181,7 +176,7 @@ enum PrivateFile {
         throw complaint
     }
 
-    private static func complaint(_ verb: String, _ path: String) -> FileComplaint {
+    static func complaint(_ verb: String, _ path: String) -> FileComplaint {
         FileComplaint(description: "cannot \(verb) \(path): \(String(cString: strerror(errno)))")
     }
 }

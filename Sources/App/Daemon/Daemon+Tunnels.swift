@@ -108,9 +108,9 @@ extension Daemon {
     }
 
     func fillTunnels(_ report: inout StatusReport, _ notes: inout [Health.Reason]) async {
-        for each in config.tunnels {
-            guard let tunnel = fleet.tunnels[each.id] else { continue }
-            report.tunnels.append(await tunnel.status())
+        let present = config.tunnels.compactMap { fleet.tunnels[$0.id] }
+        if !present.isEmpty { report.tunnels += await Tunnel.statuses(of: present, on: wiring.loops.io) }
+        for each in config.tunnels where fleet.tunnels[each.id] != nil {
             if each.spec.hostKeyPolicy == .acceptNew {
                 notes.append(
                     Health.Reason(.degraded, "tunnel \(each.id) trusts the first host key it sees (accept-new)"))

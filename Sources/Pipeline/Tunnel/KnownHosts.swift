@@ -148,12 +148,16 @@ public struct KnownHosts: Sendable, Hashable {
         return authority.map { .authorityOnly(line: $0) } ?? .unknown
     }
 
-    /// The line for a new key; nil for a key without a type of visible ASCII, which could not be read back.
+    /// The kinds of keys that are kept: those that a server is asked for.
+    static let keptTypes: Set<String> = [
+        "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+    ]
+
+    /// The line for a new key; nil for a key of another kind than `keptTypes`: what a server writes there gets into no
+    /// file of ours.
     public static func line(for server: NetworkPlace, key: [UInt8]) -> String? {
         var reader = SSHReader(key)
-        guard let type = reader.text(), !type.isEmpty, !type.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else {
-            return nil
-        }
+        guard let type = reader.text(), keptTypes.contains(type) else { return nil }
         return "\(name(of: server)) \(type) \(String(decoding: Base64.encoded(key), as: UTF8.self))\n"
     }
 

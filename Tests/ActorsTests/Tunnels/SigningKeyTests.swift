@@ -94,14 +94,4 @@ struct SigningKeyTests {
         #expect(hosts.types(for: NetworkPlace("h.example", 22), .system) == [])
     }
 
-    @Test("a line is put at the end of a file in one step, mode 0600")
-    func append() throws {
-        defer { _ = shell("rm -rf \(folder)") }
-        let path = "\(folder)/known"
-        try PrivateFile.append("a\n", to: path)
-        try PrivateFile.append("b\n", to: path)
-        #expect(try PrivateFile.read(path) == Array("a\nb\n".utf8))
-        #expect(shell("stat -c %a \(path)") == "600\n")
-        #expect(shell("ls \(folder)") == "known\n")
-    }
 }
