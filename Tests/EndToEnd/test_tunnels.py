@@ -133,7 +133,8 @@ class Forwards(Tunnels):
         print("  neighbours of 16 stalled connections: %.2f s, memory grew by %.1f MiB" % (took, grown / 1048576))
         self.assertLess(took, 10)
         # 8 × 2 MiB are the windows of the remote forward, which libssh2 fixes; the rest are buffers.
-        self.assertLess(grown, 40 << 20)
+        if not agents.SANITIZER:
+            self.assertLess(grown, 40 << 20)
         for connection in slow:
             connection.close()
 
@@ -513,5 +514,6 @@ class Hostile(Tunnels):
             self.assertNotEqual(tunnel["state"], "up")
         grown = agent.status()["process"]["anonymous_bytes"] - before
         print("  memory after 12 s of hostile servers: %+.1f MiB" % (grown / 1048576))
-        self.assertLess(grown, 16 << 20)
+        if not agents.SANITIZER:
+            self.assertLess(grown, 16 << 20)
         self.assertEqual(agent.stop(), 0)

@@ -13,6 +13,10 @@ BINARY = ".build/release/godwit"
 #: The environment the daemon runs under: nothing of the caller's leaks into the daemon.
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", "SWIFT_BACKTRACE": "enable=no"}
 
+#: What a binary under a sanitizer is told, by scripts/sanitize; its memory says nothing of ours.
+SANITIZER = {name: os.environ[name] for name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS") if name in os.environ}
+CLEAN.update(SANITIZER)
+
 #: The input that turns each row of a made net/dev into a point.
 NET = ("net", {"interfaces": ["if*"], "ignore_protocol_stats": True})
 
