@@ -21,7 +21,7 @@ VERSION := $(shell cat packaging/VERSION)
 # A BINARY that the caller names is taken as it is; ours is built first.
 BUILD   := $(if $(filter undefined file,$(origin BINARY)),build)
 
-.PHONY: help setup setup-build build run test fixtures bench fuzz e2e docs install uninstall deb format lint clean
+.PHONY: help setup setup-build build run test fixtures bench fuzz sanitize e2e docs install uninstall deb format lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ bench: setup $(BUILD) ## run the benchmarks and print their table
 
 fuzz: setup-build ## fuzz each parser for SECONDS
 	scripts/fuzz --seconds $(SECONDS) $(ARGS)
+
+sanitize: setup ## tunnel tests under the address and thread sanitizers (ARGS="thread" for one)
+	scripts/sanitize $(ARGS)
 
 e2e: setup $(BUILD) ## end-to-end tests against real servers
 	python3 Tests/EndToEnd/run.py $(ARGS)
