@@ -99,7 +99,6 @@ public actor InfluxDBTransport: Transport {
         switch await servers.post(body.bytes, to: url, lines, index, deadline: deadline) {
         case .failure(let outcome): return outcome
         case .reply(let reply):
-            servers.answered()
             if let outcome = reply.cutOutcome { return outcome }
             return InfluxDBReply.classify(
                 status: reply.status, retryAfter: reply.retryAfter, body: reply.body,

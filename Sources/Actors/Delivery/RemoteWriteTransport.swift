@@ -88,7 +88,6 @@ public actor RemoteWriteTransport: Transport {
         switch await post(body, to: index, ["X-Godwit-Batch: \(id)"], deadline: deadline) {
         case .failure(let outcome): return outcome
         case .reply(let reply):
-            servers.answered()
             if let outcome = reply.cutOutcome { return outcome }
             return RemoteWriteReply.classify(
                 status: reply.status, retryAfter: reply.retryAfter, body: reply.body, version: settings.version,

@@ -236,6 +236,7 @@ public actor Router {
 
     /// One round of probing a preferred route that does not carry the data now.
     private func watch(_ route: String) async {
+        states[route]?.breaker.watched(now: clock.now)
         switch states[route]?.breaker.permission(now: clock.now) {
         case .send, .probe:
             _ = await probe(route)

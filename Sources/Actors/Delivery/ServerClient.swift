@@ -13,8 +13,7 @@ final class ServerClient {
     private var token: SecretReader
     /// The server to begin with: random at first, then the one that answered last.
     private var preferred: Int
-    /// Time-outs in a row. A line may be slower than our deadline allows for: patience doubles after every third.
-    private var timeouts = 0
+    private var patience = RequestPatience()
 
     init(
         settings: ServerSettings, client: any HTTPClient, clock: any Clock, random: JitterSource = JitterSource()
@@ -69,7 +68,7 @@ final class ServerClient {
     func post(
         _ body: [UInt8], to url: String, _ lines: [String], _ index: Int, deadline: Instant, wants: Set<String> = []
     ) async -> Answer {
-        let timeout = patience(body.count, deadline)
+        let timeout = min(patience.limit(bytes: body.count, configured: configured), deadline - clock.now)
         guard timeout > .zero else { return .failure(.ambiguous(reason: "deadline passed")) }
         var request: HTTPRequest
         do throws(SecretError) {
@@ -86,15 +85,13 @@ final class ServerClient {
                 let redaction = EchoRedaction(request.credentials, headers: settings.headers)
                 reply.body = redaction.applied(to: reply.body)
             }
+            patience.answered(bytes: body.count, after: reply.elapsed, configured: configured)
             return .reply(reply)
         case .failure(let failure):
-            if failure.kind == .timeout { timeouts = timeouts.addingSaturated(1) }
+            if failure.kind == .timeout { patience.timedOut() }
             return .failure(failure.outcome)
         }
     }
-
-    /// A write came through: the line is fast enough.
-    func answered() { timeouts = 0 }
 
     /// GETs `url` of server `index` within 3 s.
     func get(
@@ -114,11 +111,7 @@ final class ServerClient {
         return token.isWatchable || password.isWatchable ? .used : .fixed
     }
 
-    private func patience(_ bytes: Int, _ deadline: Instant) -> Duration {
-        let base = (settings.timeout ?? .seconds(10)) + .seconds(bytes / (64 * 1024))
-        let factor = 1 << min(3, timeouts / 3)
-        return min(base * factor, deadline - clock.now)
-    }
+    private var configured: Duration { settings.timeout ?? .seconds(10) }
 
     private var headers: [String] {
         settings.headers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }

@@ -17,7 +17,7 @@ public struct ServerSettings: Sendable, Hashable {
     /// Goes before basic authentication.
     public var token = SecretSource.none
     public var tokenScheme = TokenScheme.token
-    /// nil: 10 s. Each 64 KiB of payload add a second.
+    /// nil: 10 s. A payload adds what `RequestPatience` says.
     public var timeout: Duration?
     public var headers: [String: String] = [:]
     public var connection = HTTPConnectionOptions()

@@ -35,6 +35,8 @@ public struct RouteBreaker: Sendable, Hashable {
     public static let longestWait = Duration.seconds(300)
     /// Of a route without an alternative: as often as an agent without a breaker would try, and with a probe only.
     public static let longestWaitAlone = Duration.seconds(10)
+    /// Of a route that is preferred to the one in use.
+    public static let longestWatch = Duration.seconds(60)
     public static let consecutiveLimit = 3
     public static let windowFailureLimit = 5
     public static let window = Duration.seconds(60)
@@ -128,6 +130,12 @@ public struct RouteBreaker: Sendable, Hashable {
     /// What kept the route closed is known to be gone: it is tried at once.
     public mutating func roadReturned(now: Instant) {
         if state == .open { openUntil = now }
+    }
+
+    /// The route is preferred to the one in use: it is asked at least once in `longestWatch`, so that a repaired road is
+    /// not left unused for minutes. A probe is all that this costs.
+    public mutating func watched(now: Instant) {
+        if state == .open, !isMisconfigured { openUntil = min(openUntil, since + Self.longestWatch) }
     }
 
     /// No route is usable: nothing is won by staying away from this one, so it waits like one without an alternative.

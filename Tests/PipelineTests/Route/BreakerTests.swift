@@ -114,6 +114,29 @@ import Testing
         #expect(breaker.opensUntil == now + .seconds(60))
     }
 
+    @Test("a road that is preferred to the one in use is asked at least once a minute")
+    mutating func watchedRoads() {
+        var breaker = RouteBreaker(now: start)
+        var now = start
+        breaker.failed(.hard, now: now, using: &random)
+        for _ in 0..<200 {
+            let unhurried = breaker.opensUntil ?? now
+            breaker.watched(now: now)
+            let until = breaker.opensUntil ?? now
+            #expect(until - now <= .seconds(60) && until <= unhurried)
+            now = until
+            #expect(breaker.permission(now: now) == .probe)
+            breaker.probed(good: false, now: now, using: &random)
+        }
+        #expect(breaker.opensUntil.map { $0 - now } ?? .zero <= .seconds(300))
+        breaker.succeeded(now: now)
+        breaker.watched(now: now)
+        #expect(breaker.permission(now: now) == .send)
+        breaker.failed(.configuration, now: now, using: &random)
+        breaker.watched(now: now)
+        #expect(breaker.opensUntil == now + .seconds(60))
+    }
+
     @Test("the wait grows with each opening, to 300 s at most, and a bad probe opens again")
     mutating func openingsGrow() {
         var breaker = RouteBreaker(now: start)
