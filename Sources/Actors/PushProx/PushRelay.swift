@@ -151,13 +151,19 @@ final class PushRelay {
     private func spoil(_ error: InnerError) {
         state = .useless(status: 400)
         held = []
-        pusher.setReading(true)
+        giveRestTime()
         guard let scraper else { return }
         self.scraper = nil
         scraper.relay = nil
         hub.answered(scraper, outcome: "bad_push", bytes: 0)
         hub.log.warning("a push cannot be used: \(error)", metadata: ["peer": "\(pusher.remoteAddress)"])
         if hasBegun { scraper.abort() } else { scraper.failBadPush("\(error)") }
+    }
+
+    /// What is left of a push that is of no use may come for so long, since no scrape's deadline ends it any more.
+    private func giveRestTime() {
+        pusher.setReading(true)
+        pusher.schedule(.seconds(10)) { $0.close() }
     }
 
     // MARK: What the scraper does
@@ -183,6 +189,6 @@ final class PushRelay {
         held = []
         guard case .body = state else { return }
         state = .useless(status: 410)
-        pusher.setReading(true)
+        giveRestTime()
     }
 }

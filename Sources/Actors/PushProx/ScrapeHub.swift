@@ -13,7 +13,6 @@ final class ScrapeHub {
     private(set) var counters = ScrapeProxyCounters()
     private var connections: [ScrapeTable.Connection: ProxyHandler] = [:]
     private var lastConnection: ScrapeTable.Connection = 0
-    private var lastScrape: ScrapeTable.Connection = 0
     private var random = SystemRandomNumberGenerator()
     private var pruning: RepeatedTask?
 

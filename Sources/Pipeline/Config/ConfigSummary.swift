@@ -2,9 +2,8 @@ extension Config {
     /// The configuration in one line per section, for people who want to see that it was understood. No secrets.
     public var summary: [String] {
         [agentSummary] + inputs.map(\.summary) + processors.map(\.summary) + aggregators.map(\.summary)
-            + outputs.map(\.summary) + tunnels.map(\.summary) + (relay.map { [$0.summary] } ?? []) + [
-                spillSummary, statusSummary,
-            ]
+            + outputs.map(\.summary) + tunnels.map(\.summary) + (relay.map { [$0.summary] } ?? []) + pushprox.summary
+            + [spillSummary, statusSummary]
     }
 
     private var agentSummary: String {
@@ -88,6 +87,28 @@ extension TunnelConfig {
         if !spec.jump.isEmpty { parts.append("through \(spec.jump.joined(separator: ", "))") }
         parts += forwards.map { "\($0.kind.rawValue) \($0.bind) to \($0.target)" }
         return line("tunnels.\(spec.name)", parts)
+    }
+}
+
+extension PushProxConfig {
+    fileprivate var summary: [String] {
+        var lines: [String] = []
+        if let proxy {
+            let listeners = proxy.tables["listeners", default: []]
+            lines.append(
+                line(
+                    "pushprox.proxy",
+                    listeners.map { "\($0.strings("serves").joined(separator: " and ")) at \($0.string("listen"))" }))
+        }
+        if let client {
+            let proxies = client.tables["proxies", default: []].count
+            lines.append(
+                line(
+                    "pushprox.client",
+                    ["\(proxies) \(proxies == 1 ? "proxy" : "proxies")"]
+                        + client.tables["targets", default: []].map { "\($0.string("name")):\($0.integer("port"))" }))
+        }
+        return lines
     }
 }
 
