@@ -136,10 +136,10 @@ public actor StatsdListener: ServiceInput {
                 .childChannelOption(.socketOption(.so_keepalive), value: 1)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        let isRefused = !clients.enter()
-                        if !isRefused { channel.closeFuture.whenComplete { _ in clients.leave() } }
+                        let entry = clients.enter()
+                        if let entry { channel.closeFuture.whenComplete { _ in clients.leave(entry) } }
                         try channel.pipeline.syncOperations.addHandler(
-                            StatsdStream(state, emitter, isRefused: isRefused))
+                            StatsdStream(state, emitter, isRefused: entry == nil))
                     }
                 }
                 .bind(to: try address.socketAddress).get()

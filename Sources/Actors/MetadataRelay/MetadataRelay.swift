@@ -81,6 +81,23 @@ public actor MetadataRelay {
 
     // MARK: Requests
 
+    /// Whether an address belongs to a guest that asks in `namespace`.
+    nonisolated func knows(_ address: IPAddress, namespace: String) -> Bool {
+        desk.knows(address, namespace: namespace)
+    }
+
+    /// A connection was refused with this status before anybody saw a request of it.
+    nonisolated func refusedUnseen(_ status: String) {
+        let reason: RelayLedger.Refusal =
+            switch status.prefix(3) {
+            case "413": .bodyTooLarge
+            case "408": .slow
+            case "503": .overload
+            default: .malformed
+            }
+        desk.refused(reason, guest: nil)
+    }
+
     /// What a listener in `namespace` serves.
     nonisolated func router(namespace: String, bodyLimit: Int, budget: BodyBudget) -> HTTPRouter {
         var router = HTTPRouter()
@@ -117,7 +134,10 @@ public actor MetadataRelay {
         guard let address = request.address,
             let guest = desk.guest(at: Guest.Place(address, namespace: namespace))
         else { return RelayReplies.stranger }
-        switch RelayTarget(method: request.method, target: request.target) {
+        let target = RelayTarget(method: request.method, target: request.target)
+        guard desk.begin(guest.id) else { return RelayReplies.busy(.overload, .seconds(1)) }
+        defer { desk.finish() }
+        switch target {
         case .write(let write):
             return await self.write(write, request, guest, bodyLimit, budget)
         case .ping:

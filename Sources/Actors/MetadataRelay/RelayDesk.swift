@@ -81,6 +81,17 @@ final class RelayDesk: Sendable {
         }
     }
 
+    /// Takes one of the places at the database for a guest's request; `finish` gives it back.
+    func begin(_ guest: String) -> Bool {
+        state.withLock { state in
+            if state.limiter.begin() { return true }
+            state.ledger.refused(.overload, guest: guest)
+            return false
+        }
+    }
+
+    func finish() { state.withLock { $0.limiter.finish() } }
+
     func release(_ guest: String) { state.withLock { $0.limiter.release(guest) } }
 
     func charge(_ guest: String, bytes: Int, now: Instant) {
@@ -89,6 +100,11 @@ final class RelayDesk: Sendable {
 
     /// Who asks from there now: the table may have changed while a body came.
     func guest(at place: Guest.Place) -> Guest? { state.withLock { $0.table.guest(at: place) } }
+
+    /// Whether any guest has that address there.
+    func knows(_ address: IPAddress, namespace: String) -> Bool {
+        guest(at: Guest.Place(address, namespace: namespace)) != nil
+    }
 
     func refused(_ reason: RelayLedger.Refusal, guest: String?) {
         state.withLock { $0.ledger.refused(reason, guest: guest) }

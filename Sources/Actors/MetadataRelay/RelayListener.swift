@@ -19,7 +19,10 @@ public actor RelayListener {
     /// Of the last bind; 0 before.
     public private(set) var port = 0
 
-    public init(place: RelayPlace, relay: MetadataRelay, config: RelayConfig, loop: MainLoop, log: Logger) {
+    /// `budget` is what the bodies of all listeners share.
+    public init(
+        place: RelayPlace, relay: MetadataRelay, config: RelayConfig, budget: BodyBudget, loop: MainLoop, log: Logger
+    ) {
         self.place = place
         self.log = log
         clock = loop
@@ -32,16 +35,20 @@ public actor RelayListener {
             stallTime: options.duration("write_timeout"), streamStallTime: options.duration("write_timeout"),
             idleTime: options.duration("idle_timeout"))
         limits.clientsPerAddress = Int(clamping: options.integer("max_connections_per_guest"))
-        let budget = BodyBudget(bytes: Int(clamping: options.size("max_memory")))
-        clients = ClientCount(limit: limits.clients, perAddress: limits.clientsPerAddress)
         let namespace = place.namespace
+        // An address costs a stranger nothing where networks are large: they must not crowd guests out.
+        clients = ClientCount(
+            limit: limits.clients, perAddress: limits.clientsPerAddress,
+            acquaintance: ClientCount.Acquaintance(strangersLimit: max(1, limits.clients / 8)) {
+                relay.knows($0, namespace: namespace)
+            })
         var maker: TCPServer.SocketMaker?
         if !namespace.isEmpty { maker = { try await NamespaceSocket.listening(at: $0, in: namespace) } }
         server = TCPServer(
             address: place.address, allowed: [], limits: limits,
             router: relay.router(namespace: namespace, bodyLimit: limits.bodyBytes, budget: budget),
             eventLoop: loop.eventLoop, budget: budget, clients: clients,
-            socket: maker)
+            socket: maker, onRefusal: { relay.refusedUnseen($0) })
     }
 
     /// Serves until cancelled; tries again while the address cannot be had.

@@ -169,10 +169,10 @@ public actor ScrapeProxy {
         {
             refusal = "403 Forbidden"
             hub.value.refused()
-        } else if !clients.enter() {
-            refusal = "503 Service Unavailable"
+        } else if let entry = clients.enter() {
+            channel.closeFuture.whenComplete { _ in clients.leave(entry) }
         } else {
-            channel.closeFuture.whenComplete { _ in clients.leave() }
+            refusal = "503 Service Unavailable"
         }
         try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal), name: ConnectionGuard.name)
         guard refusal == nil else { return }

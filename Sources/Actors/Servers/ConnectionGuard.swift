@@ -82,7 +82,13 @@ final class ConnectionGuard: ChannelDuplexHandler {
     /// a reset, which can overtake the reply.
     private static let lingerTime = TimeAmount.seconds(2)
 
-    init(_ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil) {
+    private let onRefusal: (@Sendable (_ status: String) -> Void)?
+
+    init(
+        _ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil,
+        onRefusal: (@Sendable (_ status: String) -> Void)? = nil
+    ) {
+        self.onRefusal = onRefusal
         self.limits = limits
         self.budget = budget
         self.refusal = refusal
@@ -175,6 +181,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
         guard !isRefused else { return }
         isRefused = true
         requestTimer?.cancel()
+        onRefusal?(status)
         let body = "\(status)\n"
         let wait = status.hasPrefix("503") ? "Retry-After: 1\r\n" : ""
         let text =

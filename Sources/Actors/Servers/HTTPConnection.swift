@@ -31,7 +31,8 @@ struct HTTPConnection: Sendable {
     /// away with the status `refusal`.
     static func make(
         on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter,
-        budget: BodyBudget? = nil, tls: ServerTLS? = nil, address: IPAddress? = nil
+        budget: BodyBudget? = nil, tls: ServerTLS? = nil, address: IPAddress? = nil,
+        onRefusal: (@Sendable (String) -> Void)? = nil
     ) throws -> HTTPConnection? {
         let pipeline = channel.pipeline.syncOperations
         var tlsPeer: TLSHandler.PeerSlot?
@@ -40,7 +41,8 @@ struct HTTPConnection: Sendable {
             tlsPeer = handler.peer
             try pipeline.addHandler(handler)
         }
-        try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal, budget: budget), name: ConnectionGuard.name)
+        try pipeline.addHandler(
+            ConnectionGuard(limits, refusal: refusal, budget: budget, onRefusal: onRefusal), name: ConnectionGuard.name)
         guard refusal == nil else { return nil }
         try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
         let wire = try Wire(wrappingChannelSynchronously: channel)

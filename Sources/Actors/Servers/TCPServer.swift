@@ -19,16 +19,20 @@ public struct TCPServer: Sendable {
     private let eventLoop: any EventLoop
     private let clients: ClientCount?
     private let socket: SocketMaker?
+    private let onRefusal: RefusalListener?
 
     /// Makes a listening socket: called once a run, its descriptor belongs to the server.
     public typealias SocketMaker = @Sendable (ListenAddress) async throws -> Int32
+    /// Told the status with which a connection was refused before anybody saw a request of it.
+    public typealias RefusalListener = @Sendable (_ status: String) -> Void
 
     /// `clients` counts the connections for whoever wants to know; `socket` makes the socket where it is no plain one.
     public init(
         address: ListenAddress, allowed: [AddressRange], limits: ServerLimits, router: HTTPRouter,
         eventLoop: any EventLoop, budget: BodyBudget? = nil, tls: ServerTLS? = nil, clients: ClientCount? = nil,
-        socket: SocketMaker? = nil
+        socket: SocketMaker? = nil, onRefusal: RefusalListener? = nil
     ) {
+        self.onRefusal = onRefusal
         self.clients = clients
         self.socket = socket
         self.address = address
@@ -91,13 +95,14 @@ public struct TCPServer: Sendable {
         let peer = TCPServer.address(channel.remoteAddress)
         if !TCPServer.isAllowed(peer, allowed) {
             refusal = "403 Forbidden"
-        } else if !clients.enter(peer) {
-            refusal = "503 Service Unavailable"
+        } else if let entry = clients.enter(peer) {
+            channel.closeFuture.whenComplete { _ in clients.leave(entry) }
         } else {
-            channel.closeFuture.whenComplete { _ in clients.leave(peer) }
+            refusal = "503 Service Unavailable"
         }
         return try HTTPConnection.make(
-            on: channel, limits, refusal: refusal, peer: .read, router, budget: budget, tls: tls, address: peer)
+            on: channel, limits, refusal: refusal, peer: .read, router, budget: budget, tls: tls, address: peer,
+            onRefusal: onRefusal)
     }
 
     /// Whether a peer is in one of the networks; where there are none, everybody is.

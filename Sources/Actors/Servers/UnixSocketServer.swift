@@ -67,10 +67,10 @@ public struct UnixSocketServer: Sendable {
         var refusal: String?
         if right == .nothing {
             refusal = "403 Forbidden"
-        } else if !clients.enter() {
-            refusal = "503 Service Unavailable"
+        } else if let entry = clients.enter() {
+            channel.closeFuture.whenComplete { _ in clients.leave(entry) }
         } else {
-            channel.closeFuture.whenComplete { _ in clients.leave() }
+            refusal = "503 Service Unavailable"
         }
         return try HTTPConnection.make(on: channel, limits, refusal: refusal, peer: right, router)
     }

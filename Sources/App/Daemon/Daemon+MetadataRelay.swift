@@ -5,6 +5,8 @@ import Pipeline
 struct RelayRole {
     let relay: MetadataRelay
     let supervisor: Supervisor
+    /// What the bodies of all listeners share.
+    var budget: BodyBudget
     /// By where they listen.
     var listeners: [String: RelayListener]
 }
@@ -17,7 +19,8 @@ extension Wiring {
         let relay = MetadataRelay(
             config: config, client: http, worker: WorkLoop(name: "godwit-relay"), clock: loops.main,
             version: Version.current)
-        let listeners = config.listeners.map { relayListener($0, relay, config) }
+        let budget = BodyBudget(bytes: config.memoryBytes)
+        let listeners = config.listeners.map { relayListener($0, relay, config, budget) }
         var system = SystemRandomNumberGenerator()
         let supervisor = Supervisor(
             id: Wiring.relayChildName, strategy: .oneForOne,
@@ -25,7 +28,7 @@ extension Wiring {
             children: [guestsChild(relay)] + listeners.map(listenerChild), clock: loops.main, loop: loops.main,
             seed: system.next(), log: log.logger("supervisor"))
         return RelayRole(
-            relay: relay, supervisor: supervisor,
+            relay: relay, supervisor: supervisor, budget: budget,
             listeners: Dictionary(uniqueKeysWithValues: listeners.map { ($0.place.description, $0) }))
     }
 
@@ -35,8 +38,11 @@ extension Wiring {
             stopTimeout: .seconds(4))
     }
 
-    func relayListener(_ place: RelayPlace, _ relay: MetadataRelay, _ config: RelayConfig) -> RelayListener {
-        RelayListener(place: place, relay: relay, config: config, loop: loops.main, log: log.logger("relay"))
+    func relayListener(
+        _ place: RelayPlace, _ relay: MetadataRelay, _ config: RelayConfig, _ budget: BodyBudget
+    ) -> RelayListener {
+        RelayListener(
+            place: place, relay: relay, config: config, budget: budget, loop: loops.main, log: log.logger("relay"))
     }
 
     func listenerChild(_ listener: RelayListener) -> ChildSpec {
@@ -92,8 +98,9 @@ extension Daemon {
             await role.supervisor.remove("listener:\(name)")
             role.listeners[name] = nil
         }
+        if !keeps { role.budget = BodyBudget(bytes: new.memoryBytes) }
         for place in new.listeners where role.listeners[place.description] == nil {
-            let listener = wiring.relayListener(place, role.relay, new)
+            let listener = wiring.relayListener(place, role.relay, new, role.budget)
             role.listeners[place.description] = listener
             await role.supervisor.add(wiring.listenerChild(listener))
         }

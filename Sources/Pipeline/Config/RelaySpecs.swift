@@ -53,7 +53,7 @@ public enum RelaySpecs {
             bounds: 1_048_576...1e12),
         OptionSpec("max_connections", .integer(1_024), "Connections of one listener at once.", bounds: 1...100_000),
         OptionSpec("max_connections_per_guest", .integer(8), "Connections of one address.", bounds: 1...10_000),
-        OptionSpec("max_requests", .integer(64), "Requests of all guests under way.", bounds: 1...10_000),
+        OptionSpec("max_requests", .integer(64), "Requests of all guests at the database.", bounds: 1...10_000),
         OptionSpec("max_requests_per_guest", .integer(4), "Requests of one guest under way.", bounds: 1...10_000),
         OptionSpec(
             "guest_requests_per_second", .float(20), "What a guest may ask, ten seconds' worth at once.",
@@ -75,6 +75,7 @@ public struct RelayConfig: Sendable, Hashable {
     }
 
     public var guestsFile: String { values.string("guests_file") }
+    public var memoryBytes: Int { Int(clamping: values.size("max_memory")) }
     public var skipsVerification: Bool { values.bool("insecure_skip_verify") }
 
     public var limits: GuestLimiter.Limits {

@@ -1,12 +1,14 @@
 /// What one guest may ask of the relay, and all guests together.
 ///
-/// A value: `admit` when a request's head is there, `charge` when its bytes are known, `release` when it has ended.
+/// A value: `admit` when a request's head is there, `charge` when its bytes are known, `release` when it has ended;
+/// `begin` and `finish` around its work at the database. A slow body takes a place of its guest's and none of the others'.
 /// Bounds: an entry for each guest that is known and was active lately.
 public struct GuestLimiter: Sendable {
     public struct Limits: Sendable, Hashable {
-        /// Requests under way, of all guests and of one.
+        /// Requests of all guests at the database.
         public var requests = 64
-        public var requestsPerGuest = 2
+        /// Requests of one guest under way, those whose body is still coming too.
+        public var requestsPerGuest = 4
         public var requestsPerSecond = 20.0
         /// Of bodies as they came.
         public var bytesPerSecond = 4_194_304.0
@@ -38,7 +40,8 @@ public struct GuestLimiter: Sendable {
     }
 
     public private(set) var limits: Limits
-    public private(set) var underWay = 0
+    /// Requests at the database.
+    public private(set) var working = 0
     private var usages: [String: Usage] = [:]
 
     public init(limits: Limits = Limits()) { self.limits = limits }
@@ -53,7 +56,6 @@ public struct GuestLimiter: Sendable {
 
     /// Asks for a place. One that was given must be released.
     public mutating func admit(_ guest: String, now: Instant) -> Verdict {
-        guard underWay < limits.requests else { return .busy(.overload, retryAfter: .seconds(1)) }
         var usage = usage(of: guest)
         guard usage.underWay < limits.requestsPerGuest else { return .busy(.guestRequests, retryAfter: .seconds(1)) }
         // Bytes are known only afterwards: who has overdrawn waits until the debt is paid.
@@ -62,7 +64,6 @@ public struct GuestLimiter: Sendable {
         usage.requests.take(1, now: now)
         usage.underWay += 1
         usages[guest] = usage
-        underWay += 1
         return .admitted
     }
 
@@ -75,8 +76,17 @@ public struct GuestLimiter: Sendable {
     public mutating func release(_ guest: String) {
         guard let usage = usages[guest], usage.underWay > 0 else { return }
         usages[guest]?.underWay -= 1
-        underWay -= 1
     }
+
+    /// Takes a place at the database; false, and none taken, when there is none.
+    public mutating func begin() -> Bool {
+        guard working < limits.requests else { return false }
+        working += 1
+        return true
+    }
+
+    /// Gives back what `begin` took.
+    public mutating func finish() { working = max(0, working - 1) }
 
     /// Forgets guests that are gone, once nothing of theirs is under way.
     public mutating func keep(_ isKnown: (String) -> Bool) {

@@ -12,6 +12,8 @@ public struct RelayLedger: Sendable, Hashable {
         case path, method, parameter, statement, encoding, gzip
         case bodyTooLarge = "body_too_large"
         case malformed
+        /// It did not come to its end in time.
+        case slow
         case unknownGuest = "unknown_guest"
         case overload
         case guestRequests = "guest_requests"
