@@ -34,7 +34,7 @@ struct RelayDecodingTests {
             password_file = "/y"
             tls_cert = "a"
             enforced_tags = [""]
-            foreign_vmid = "reject"
+            foreign_vm_ids = "reject"
             """)
         #expect(config == nil)
         for expected in [
@@ -45,7 +45,7 @@ struct RelayDecodingTests {
             "c.toml:5: metadata_relay.max_memory",
             "c.toml:6: metadata_relay.guest_requests_per_second", "c.toml:8: metadata_relay.password_file",
             "c.toml:9: metadata_relay.tls_cert", "c.toml:10: metadata_relay.enforced_tags",
-            "c.toml:11: metadata_relay.foreign_vmid: unknown option (nearest: \"foreign_vm_id\")",
+            "c.toml:11: metadata_relay.foreign_vm_ids: unknown option (nearest: \"foreign_vm_id\")",
         ] {
             #expect(issues.contains { $0.contains(expected) }, "\(expected)\n\(issues.joined(separator: "\n"))")
         }
