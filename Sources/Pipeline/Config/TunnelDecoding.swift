@@ -12,7 +12,8 @@ extension ConfigDecodingRun {
             }
         }
         checkJumps(tunnels, places)
-        for node in tables("forwards", root) { add(forward: node, to: &tunnels) }
+        var index = ForwardIndex(tunnels)
+        for node in tables("forwards", root) { add(forward: node, to: &tunnels, &index) }
         return ordered(tunnels)
     }
 
@@ -122,14 +123,14 @@ extension ConfigDecodingRun {
     private func ordered(_ tunnels: [TunnelConfig]) -> [TunnelConfig] {
         var result: [TunnelConfig] = []
         var left = tunnels
+        var done: Set<String> = []
         while !left.isEmpty {
-            let ready = left.filter { tunnel in
-                tunnel.spec.jump.last.map { name in result.contains { $0.id == name } } ?? true
-            }
+            let ready = left.filter { $0.spec.jump.last.map(done.contains) ?? true }
             // What goes in a circle was complained about.
             guard !ready.isEmpty else { return result + left }
             result += ready
-            left.removeAll { tunnel in ready.contains { $0.id == tunnel.id } }
+            done.formUnion(ready.map(\.id))
+            left.removeAll { done.contains($0.id) }
         }
         return result
     }
@@ -153,7 +154,9 @@ extension ConfigDecodingRun {
 
     // MARK: Forwards
 
-    private mutating func add(forward node: ConfigNode, to tunnels: inout [TunnelConfig]) {
+    private mutating func add(
+        forward node: ConfigNode, to tunnels: inout [TunnelConfig], _ known: inout ForwardIndex
+    ) {
         let settings = OptionReader(path: "forwards", specs: TunnelSpecs.forward).read(node.entries, &issues)
         let options = OptionValues(TunnelSpecs.forward, set: settings.values)
         func place(_ name: String) -> ConfigOrigin { settings.origins[name] ?? node.origin }
@@ -174,7 +177,7 @@ extension ConfigDecodingRun {
             complain(place(alone), "forwards.\(alone)", "it needs probe = \"http\"")
         }
         let name = options.string("tunnel")
-        guard let index = tunnels.firstIndex(where: { $0.id == name }) else {
+        guard let index = known.tunnels[name] else {
             // A tunnel with mistakes of its own is not called unknown.
             let isThere = issues.contains { $0.key.hasPrefix("tunnels") }
             if !isThere {
@@ -190,16 +193,33 @@ extension ConfigDecodingRun {
         if id.hasPrefix(TunnelRoad.forwardPrefix) {
             complain(place("name"), "forwards.name", "names that begin with \"route \" are those of outputs' routes")
         }
-        let others = tunnels.flatMap { tunnel in tunnel.forwards.map { (tunnel.id, $0) } }
-        if others.contains(where: { $0.1.id == id && $0.0 == name }) {
+        if !known.ids.insert([name, id]).inserted {
             complain(node.origin, "forwards.name", "there are two forwards \"\(id)\" in the tunnel \"\(name)\"")
-        } else if others.contains(where: { $0.1.bind == bind && $0.1.kind == kind && (kind == .local || $0.0 == name) })
-        {
+        } else if !known.take(bind, kind, name) {
             complain(place("bind"), "forwards.bind", "another forward listens at \(bind)")
         }
         var forward = ForwardSpec(id: id, kind: kind, bind: bind, target: target)
         forward.setProbe(options)
         tunnels[index].forwards.append(forward)
         origins["forwards.\(name)/\(id)"] = place("bind")
+    }
+}
+
+/// What forwards so far have taken.
+private struct ForwardIndex {
+    /// The place of each tunnel in the list.
+    var tunnels: [String: Int] = [:]
+    /// Tunnel and id.
+    var ids: Set<[String]> = []
+    private var binds: Set<[String]> = []
+
+    init(_ tunnels: [TunnelConfig]) {
+        for (place, tunnel) in tunnels.enumerated() { self.tunnels[tunnel.id] = place }
+    }
+
+    /// False when another forward listens there. A port that the server chooses is nobody's.
+    mutating func take(_ bind: SocketPlace, _ kind: ForwardSpec.Kind, _ tunnel: String) -> Bool {
+        if case .tcp(let place) = bind, place.port == 0 { return true }
+        return binds.insert(kind == .local ? ["\(bind)"] : ["\(bind)", tunnel]).inserted
     }
 }

@@ -34,7 +34,8 @@ extension PlatformImport {
             guard label.utf8.count + next.utf8.count <= 120 else { break }
             label.append(next)
         }
-        return label
+        // Such names are those of outputs' routes.
+        return label.hasPrefix(TunnelRoad.forwardPrefix) ? "imported \(label)" : label
     }
 
     static func fileName(_ name: String) -> String {

@@ -121,6 +121,15 @@ struct PlatformImportTests {
         #expect(try convert(twice).issues.map(\.message) == ["another forward listens at 172.31.25.194:12345"])
     }
 
+    @Test("ports that the server chooses may stand side by side")
+    func chosenPorts() throws {
+        let free = Self.sample.replacing(#""proxy_endpoint": "proxy c/1""#, with: #""proxy_endpoint_id": "e1""#)
+            .replacing("20001", with: "0").replacing("12345", with: "0")
+        let result = try convert(free)
+        #expect(result.issues.map(\.severity) == [.warning, .warning])
+        #expect(try decoded(result).flatMap(\.forwards).count == 3)
+    }
+
     @Test("--bind says where local forwards listen")
     func bind() throws {
         let result = try convert(Self.sample, bind: "127.0.0.1")
@@ -132,7 +141,7 @@ struct PlatformImportTests {
         arguments: [
             "\"\\n[[tunnels]]\\nname = \\\"x\\\"", "a\"]\\n[agent]", "$HOME", "${X}", "${X:?gone}", "$$",
             "\\u001b[2J\\u202e",
-            "tab\\tand \\u0000", "\\ud83d\\ude00", "'''", "# comment", "..", "/", "", " ",
+            "tab\\tand \\u0000", "\\ud83d\\ude00", "'''", "# comment", "..", "/", "", " ", "route 10.0.0.1:8086",
         ])
     func hostileNames(_ name: String) throws {
         let quoted = name.replacing("\"\\n[[", with: "\\\"\\n[[").replacing("a\"]", with: "a\\\"]")
