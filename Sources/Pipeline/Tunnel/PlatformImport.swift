@@ -112,8 +112,9 @@ public struct PlatformImport: Sendable {
                 wanted.first.map { "there is no endpoint \"\(Self.label($0))\", or it has errors" } ?? "it is missing"
             complain(record, "proxy_endpoint_id", known)
         }
-        let port = bindPort(record, kind)
-        guard let found, let target, let port, issues.count == before else { return }
+        let isSound = issues.count == before
+        // Without a port it only warns.
+        guard let port = bindPort(record, kind), let found, let target, isSound else { return }
         guard let host = bindHost(record, kind, found) else { return }
         let bind = NetworkPlace(host, port)
         guard taken.insert(kind == .local ? "\(bind)" : "\(found.name) \(bind)").inserted || port == 0 else {
