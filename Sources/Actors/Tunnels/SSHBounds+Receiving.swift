@@ -61,6 +61,7 @@ extension SSHBounds {
         framing.handed(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         allowance.calls -= 1
         allowance.bytes -= count
+        if count > 0 { arrivals &+= 1 }
         if link.monitor.isSettingUp { strangersBytes += count }
         return count
     }

@@ -26,6 +26,8 @@ final class SSHBounds {
     var framing = SSHFraming()
     /// What may still be read in this round of the loop.
     var allowance = SSHAllowance(carries: false)
+    /// Counts reads that brought something; compared for equality only.
+    var arrivals: UInt64 = 0
     /// Bytes read before the server knew us.
     var strangersBytes = 0
     /// So much waits in memory that nothing more is read for a moment.

@@ -148,6 +148,7 @@ final class SSHLink {
 
     /// Once over all steps, or only the one whose packet is half sent. True when something moved.
     private func round() -> Bool {
+        let arrivals = bounds.arrivals
         if let step = halfSentBy {
             halfSentBy = nil
             _ = step.step(self)
@@ -171,7 +172,9 @@ final class SSHLink {
             }
         }
         steps.removeAll { $0.isFinished && $0 !== halfSentBy }
-        return moved
+        // Whoever reads takes packets off the socket for all: what came in for a step that had its turn before would
+        // show in no event any more.
+        return moved || halfSentBy == nil && bounds.arrivals != arrivals
     }
 
     /// One turn for all who ask for it before the loop goes round again: each goes through all steps.

@@ -41,6 +41,7 @@ public actor Tunnel {
     var presentHolder: RemoteHolder?
     /// Keeps `holders` over a restart of the agent.
     let holderFile: HolderFile?
+    private let crowd: SharedCrowd?
     /// The server's own address of the session; empty while it is not known.
     var serverAddress = ""
     /// Connections are looked at every second.
@@ -61,17 +62,19 @@ public actor Tunnel {
 
     /// - Parameters:
     ///   - via: the tunnel to go through; nil for a server that is reached directly.
+    ///   - crowd: all tunnels that may try at once; nil for one that is alone.
     ///   - holders: where the processes of earlier sessions are kept; nil for nowhere.
     ///   - seed: of the waits between tries.
     public init(
-        spec: TunnelSpec, via: Tunnel?, loop: WorkLoop, threads: BlockingThreads, holders: HolderFile? = nil,
-        seed: UInt64, log: Logger
+        spec: TunnelSpec, via: Tunnel?, loop: WorkLoop, threads: BlockingThreads, crowd: SharedCrowd? = nil,
+        holders: HolderFile? = nil, seed: UInt64, log: Logger
     ) {
         self.spec = spec
         self.via = via
         self.loop = loop
         self.threads = threads
         self.log = log
+        self.crowd = crowd
         holderFile = holders
         self.holders = holders?[HolderBook.Owner(spec)] ?? []
         tracker = StateTracker(now: loop.now)
@@ -85,11 +88,13 @@ public actor Tunnel {
         isStopping = false
         await via?.add(dependent: self)
         await withTaskCancellationHandler {
+            if let start = crowd?.join(now: loop.now), start > .zero { await pause(start) }
             while !isStopping {
                 let failure = await session()
                 if isStopping { break }
                 lastFailure = failure
-                let wait = schedule.ended(now: loop.now, needsOperator: failure.reason.needsOperator)
+                var wait = schedule.ended(now: loop.now, needsOperator: failure.reason.needsOperator)
+                if wait == .zero { wait = crowd?.join(now: loop.now) ?? .zero }
                 nextTry = loop.now + wait
                 note(.down, failure)
                 if wait > .zero { await pause(wait) }

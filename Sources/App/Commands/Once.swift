@@ -38,7 +38,6 @@ struct Once: ParsableCommand {
             names: NameLookup(), eventLoop: loop.eventLoop, stateDirectory: "")
         let globalTags = config.globalTags(nodeName: NodeName.current)
         var encoder = StreamEncoder(limits: BatchLimits(points: .max, bytes: .max))
-        var chain = ChainPlan(config, nodeName: NodeName.current).map { PointChain($0, wall: loop.wall, now: loop.now) }
         encoder.setRules(InputRules(transforms: [], precision: .zero), for: PointChain.source)
         var collectors: [(input: InputConfig, collector: any Collector)] = []
         for input in config.inputs {
@@ -49,6 +48,8 @@ struct Once: ParsableCommand {
         }
         for (input, collector) in collectors { _ = await read(input, collector, loop) }
         try await loop.sleep(for: .milliseconds(500))
+        // Its windows begin now: made earlier, the second gather could fall behind their end.
+        var chain = ChainPlan(config, nodeName: NodeName.current).map { PointChain($0, wall: loop.wall, now: loop.now) }
         for (input, collector) in collectors {
             let gather = await read(input, collector, loop)
             for error in gather.errors {

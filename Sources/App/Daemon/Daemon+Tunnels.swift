@@ -6,6 +6,10 @@ struct TunnelFleet {
     var tunnels: [String: Tunnel] = [:]
     var supervisor: Supervisor?
     let threads = BlockingThreads()
+    let crowd: SharedCrowd = {
+        var system = SystemRandomNumberGenerator()
+        return SharedCrowd(seed: system.next())
+    }()
     /// Which processes at servers may still hold ports of ours, also over a restart.
     var holders: HolderFile?
 }
@@ -16,7 +20,8 @@ extension Wiring {
         var system = SystemRandomNumberGenerator()
         let tunnel = Tunnel(
             spec: config.spec, via: config.spec.jump.last.flatMap { fleet.tunnels[$0] }, loop: loops.io,
-            threads: fleet.threads, holders: fleet.holders, seed: system.next(), log: log.logger("tunnel"))
+            threads: fleet.threads, crowd: fleet.crowd, holders: fleet.holders, seed: system.next(),
+            log: log.logger("tunnel"))
         await tunnel.configure(forwards: config.allForwards(roadsIn: roadDirectory))
         await tunnels.set(config.id, tunnel)
         return tunnel

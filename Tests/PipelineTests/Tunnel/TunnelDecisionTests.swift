@@ -44,6 +44,20 @@ struct TunnelDecisionTests {
         }
     }
 
+    @Test("one lost session tries again at once; two hundred are spread over seconds")
+    func crowd() {
+        for seed in 0..<20 as Range<UInt64> {
+            var crowd = ReconnectCrowd(seed: seed)
+            let waits = (0..<200).map { _ in crowd.join(now: moment(100)) }
+            #expect(waits.prefix(8).allSatisfy { $0 == .zero })
+            #expect(waits.allSatisfy { $0 <= .seconds(5) })
+            #expect(waits.filter { $0 < .milliseconds(500) }.count < 110)
+            #expect(waits.contains { $0 > .seconds(2) })
+            let alone = crowd.join(now: moment(102))
+            #expect(alone == .zero)
+        }
+    }
+
     @Test("a server that answers is asked every interval, one that does not is given up at the third miss")
     func liveness() {
         var liveness = SessionLiveness(missedLimit: 3)
