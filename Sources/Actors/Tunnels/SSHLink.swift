@@ -106,9 +106,10 @@ final class SSHLink {
 
     // MARK: Steps
 
-    /// Adds a step and lets it begin.
+    /// Adds a step and lets it begin. One that comes in the turn in which the session ends is abandoned at once: its
+    /// channel goes with the session.
     func add(_ step: any SSHStep) {
-        guard failure == nil else { return }
+        if let failure { return step.abandon(failure) }
         steps.append(step)
         if step is SSHDiscard { countDiscards() }
         turn()
