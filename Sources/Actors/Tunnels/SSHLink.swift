@@ -291,6 +291,8 @@ final class SSHLink {
         shutdown(descriptor, Int32(SHUT_RDWR))
         var tries = 0
         while libssh2_session_free(session) == LIBSSH2_ERROR_EAGAIN, tries < 1_000 { tries += 1 }
+        // They went with the session, and somebody may still ask how much waits for them.
+        channels = []
         bounds.releaseAll()
         close(descriptor)
         didEnd(failure)
