@@ -173,7 +173,7 @@ def main():
     parser.add_argument("--binary", default=".build/release/godwit")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--exactly", action="append", default=[], help=argparse.SUPPRESS)
-    parser.add_argument("--jobs", type=int, default=5, metavar="N", help="how many tests run at once (5)")
+    parser.add_argument("--jobs", type=int, default=6, metavar="N", help="how many tests run at once (6)")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the scratch folders")
