@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import urllib.parse
 import urllib.request
 
 from support import processes
@@ -150,24 +149,10 @@ class ListenerTLS(EndToEnd):
         self.needs_program("prometheus")
         self.running(tls_allowed_cacerts=[self.authority.certificate])
         pair = self.authority.issue("prometheus")
-        folder = self.folder()
-        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [{
+        server = self.prometheus({"global": {"scrape_interval": "1s"}, "scrape_configs": [{
             "job_name": "godwit", "scheme": "https", "static_configs": [{"targets": ["localhost:%d" % self.port]}],
-            "tls_config": {"ca_file": self.authority.certificate, "cert_file": pair[0], "key_file": pair[1]}}]}
-        path = os.path.join(folder, "prometheus.yml")
-        with open(path, "w") as file:
-            json.dump(config, file)
-        port = free_port()
-        with open(os.path.join(folder, "log"), "ab") as log:
-            server = processes.spawn(["prometheus", "--config.file=" + path, "--storage.tsdb.path=" + folder + "/data",
-                                      "--web.listen-address=127.0.0.1:%d" % port], stdout=log, stderr=log)
-        self.addCleanup(processes.end, server)
-
-        def series():
-            query = urllib.parse.urlencode({"query": "net_bytes_recv"})
-            with urllib.request.urlopen("http://127.0.0.1:%d/api/v1/query?%s" % (port, query), timeout=10) as reply:
-                return json.loads(reply.read())["data"]["result"]
-        wait_until(lambda: len(series()) == 5, 60, "scraped series", 0.2)
+            "tls_config": {"ca_file": self.authority.certificate, "cert_file": pair[0], "key_file": pair[1]}}]})
+        wait_until(lambda: len(server.series("net_bytes_recv")) == 5, 60, "scraped series", 0.2)
 
     def test_applications_write_over_tls_with_their_certificate(self):
         self.port = free_port()

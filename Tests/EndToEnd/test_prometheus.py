@@ -1,10 +1,7 @@
 """The page for Prometheus: read by the real promtool, scraped by a real Prometheus."""
-import json
-import os
 import re
 import socket
 import subprocess
-import urllib.parse
 import urllib.request
 
 from support import processes
@@ -51,23 +48,10 @@ class Page(EndToEnd):
     def test_a_real_prometheus_scrapes_every_series(self):
         self.needs_program("prometheus")
         agent = self.running(basic_username="scraper", basic_password="open sesame")
-        folder = self.folder()
-        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [{
+        server = self.prometheus({"global": {"scrape_interval": "1s"}, "scrape_configs": [{
             "job_name": "godwit", "static_configs": [{"targets": ["127.0.0.1:%d" % self.port]}],
-            "basic_auth": {"username": "scraper", "password": "open sesame"}}]}
-        path = os.path.join(folder, "prometheus.yml")
-        with open(path, "w") as file:
-            json.dump(config, file)
-        port = free_port()
-        with open(os.path.join(folder, "log"), "ab") as log:
-            server = processes.spawn(["prometheus", "--config.file=" + path, "--storage.tsdb.path=" + folder + "/data",
-                                      "--web.listen-address=127.0.0.1:%d" % port], stdout=log, stderr=log)
-        self.addCleanup(processes.end, server)
-
-        def series(selector):
-            query = urllib.parse.urlencode({"query": selector})
-            reply = json.loads(fetch(port, "/api/v1/query?" + query))
-            return {tuple(sorted(each["metric"].items())): each["value"][1] for each in reply["data"]["result"]}
+            "basic_auth": {"username": "scraper", "password": "open sesame"}}]})
+        series = server.series
         found = wait_until(lambda: series("net_bytes_recv"), 60, "scraped series", 0.2)
         self.assertEqual(len(found), 10)
         for labels, value in found.items():

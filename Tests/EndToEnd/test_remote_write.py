@@ -1,7 +1,7 @@
 """Remote write: into a real Prometheus and a real VictoriaMetrics, and 2.0 into a scripted receiver."""
 import re
 
-from support import prometheus, remote_write
+from support import remote_write
 from support.agent import table
 from support.case import EndToEnd, takes
 from support.processes import wait_until
@@ -14,12 +14,6 @@ class RemoteWrite(EndToEnd):
         options = dict({"urls": [url]}, **output)
         return self.agent(host_proc=self.proc(self.SERIES),
                           extra=table("[[outputs.prometheus_remote_write]]", options))
-
-    def prometheus(self):
-        self.needs_program("prometheus")
-        made = prometheus.Prometheus()
-        self.addCleanup(made.stop)
-        return made
 
     def receiver(self, version="2.0"):
         made = remote_write.Receiver(version)

@@ -43,19 +43,11 @@ extension HTTPResponseCollector {
         OptionSpec("http_header_tags", .table([:]), "Headers of the answer that become tags: header = tag."),
     ]
 
-    private static let connectionOptions: [OptionSpec] = [
-        OptionSpec("http_proxy", .string(""), "Proxy; empty means what the environment says."),
-        OptionSpec("interface", .string(""), "Interface or address to connect from."),
-        OptionSpec("tls_ca", .string(""), "File with the certificates that are trusted; empty means the system's."),
-        OptionSpec("tls_cert", .string(""), "File with the client certificate."),
-        OptionSpec("tls_key", .string(""), "File with its key."),
-        OptionSpec("tls_key_pwd", .secret(.none), "Password of the client key."),
-        OptionSpec(
-            "tls_server_name", .string(""), "Name that the server's certificate must have; empty means the URL's."),
-        OptionSpec(
-            "tls_min_version", .string("TLS12"), "Oldest accepted version of TLS.", choices: ["TLS12", "TLS13"]),
-        OptionSpec("insecure_skip_verify", .bool(false), "Do not check the server's certificate."),
-    ]
+    private static let connectionOptions: [OptionSpec] =
+        [
+            OptionSpec("http_proxy", .string(""), "Proxy; empty means what the environment says."),
+            OptionSpec("interface", .string(""), "Interface or address to connect from."),
+        ] + ClientTLSOptions.all
 
     /// Telegraf's options that have no effect here, or none in this version.
     private static let elsewhere: [OptionSpec] = [

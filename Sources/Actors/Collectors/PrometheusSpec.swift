@@ -62,28 +62,22 @@ extension PrometheusInput {
         OptionSpec("scrape_points", .bool(true), "Add up, scrape_duration_seconds and scrape_samples_scraped."),
     ]
 
-    private static let requestOptions: [OptionSpec] = [
-        OptionSpec("timeout", .duration(.seconds(5)), "Longest time for a page.", bounds: 0.001...3_600),
-        OptionSpec("response_timeout", .duration(.zero), "Older name of timeout; 0s: not given.", bounds: 0...3_600),
-        OptionSpec("follow_redirects", .bool(false), "Go where a redirect points, up to ten times."),
-        OptionSpec("username", .secret(.none), "User for basic authentication."),
-        OptionSpec("password", .secret(.none), "The user's password."),
-        OptionSpec("bearer_token", .string(""), "File with a token, sent as Authorization: Bearer; read each time."),
-        OptionSpec("bearer_token_string", .secret(.none), "That token itself."),
-        OptionSpec("http_headers", .table([:]), "Headers of the request."),
-        OptionSpec("headers", .table([:]), "Older name of http_headers."),
-        OptionSpec("use_system_proxy", .bool(false), "Take the proxy that the environment names."),
-        OptionSpec("http_proxy_url", .string(""), "Proxy."),
-        OptionSpec("tls_ca", .string(""), "File with the certificates that are trusted; empty means the system's."),
-        OptionSpec("tls_cert", .string(""), "File with the client certificate."),
-        OptionSpec("tls_key", .string(""), "File with its key."),
-        OptionSpec("tls_key_pwd", .secret(.none), "Password of the client key."),
-        OptionSpec(
-            "tls_server_name", .string(""), "Name that the server's certificate must have; empty means the URL's."),
-        OptionSpec(
-            "tls_min_version", .string("TLS12"), "Oldest accepted version of TLS.", choices: ["TLS12", "TLS13"]),
-        OptionSpec("insecure_skip_verify", .bool(false), "Do not check the server's certificate."),
-    ]
+    private static let requestOptions: [OptionSpec] =
+        [
+            OptionSpec("timeout", .duration(.seconds(5)), "Longest time for a page.", bounds: 0.001...3_600),
+            OptionSpec(
+                "response_timeout", .duration(.zero), "Older name of timeout; 0s: not given.", bounds: 0...3_600),
+            OptionSpec("follow_redirects", .bool(false), "Go where a redirect points, up to ten times."),
+            OptionSpec("username", .secret(.none), "User for basic authentication."),
+            OptionSpec("password", .secret(.none), "The user's password."),
+            OptionSpec(
+                "bearer_token", .string(""), "File with a token, sent as Authorization: Bearer; read each time."),
+            OptionSpec("bearer_token_string", .secret(.none), "That token itself."),
+            OptionSpec("http_headers", .table([:]), "Headers of the request."),
+            OptionSpec("headers", .table([:]), "Older name of http_headers."),
+            OptionSpec("use_system_proxy", .bool(false), "Take the proxy that the environment names."),
+            OptionSpec("http_proxy_url", .string(""), "Proxy."),
+        ] + ClientTLSOptions.all
 
     private static let missing = "not available in this version"
 

@@ -23,22 +23,10 @@ public struct SecretReader: Sendable {
     private let source: SecretSource
     /// Bits of the mode that refuse a file.
     private let forbiddenMode: mode_t
-    private var cached: (stamp: Stamp, secret: Secret)?
-
-    /// What changes with the content.
-    private struct Stamp: Sendable, Hashable {
-        var device: UInt64
-        var inode: UInt64
-        var size: Int64
-        var seconds: Int
-        var nanoseconds: Int
-        /// A change of mode or owner shows only here.
-        var changed: Int
-        var changedNanoseconds: Int
-    }
+    private var cached: (stamp: FileStamp, secret: Secret)?
 
     /// The file as it was at the last look, readable or not; nil when it was not there.
-    private var seen: Stamp?
+    private var seen: FileStamp?
     private var wasRead = false
 
     /// `credentials` is where systemd keeps the secrets of its service, `$CREDENTIALS_DIRECTORY`. Newer versions grant
@@ -70,7 +58,7 @@ public struct SecretReader: Sendable {
     public var isStale: Bool {
         guard case .file(let path) = source, wasRead else { return false }
         var status = stat()
-        return (stat(path, &status) == 0 ? stamp(status) : nil) != seen
+        return (stat(path, &status) == 0 ? FileStamp(status) : nil) != seen
     }
 
     /// Whether a change would be seen at all.
@@ -82,7 +70,7 @@ public struct SecretReader: Sendable {
     private mutating func read(_ path: String) throws(SecretError) -> Secret {
         var status = stat()
         wasRead = true
-        seen = stat(path, &status) == 0 ? stamp(status) : nil
+        seen = stat(path, &status) == 0 ? FileStamp(status) : nil
         if let cached, seen == cached.stamp { return cached.secret }
         // O_NONBLOCK: a planted FIFO must not hang us.
         let descriptor = godwit_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
@@ -114,14 +102,7 @@ public struct SecretReader: Sendable {
             throw SecretError(description: "\(path) holds no single line of text")
         }
         let secret = Secret(String(decoding: bytes, as: UTF8.self))
-        cached = (stamp(status), secret)
+        cached = (FileStamp(status), secret)
         return secret
-    }
-
-    private func stamp(_ status: stat) -> Stamp {
-        Stamp(
-            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
-            seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec, changed: status.st_ctim.tv_sec,
-            changedNanoseconds: status.st_ctim.tv_nsec)
     }
 }

@@ -13,36 +13,15 @@ struct GuestFile {
     private(set) var trouble: String?
     /// When the table in force was read.
     private(set) var read: Instant?
-    private var seen: Stamp?
+    private var seen: FileStamp?
     private var hasLooked = false
-
-    /// What changes with the content.
-    private struct Stamp: Equatable {
-        var device: UInt64
-        var inode: UInt64
-        var size: Int64
-        var modified: Int
-        var modifiedNanoseconds: Int
-        var changed: Int
-        var changedNanoseconds: Int
-
-        init(_ status: stat) {
-            device = UInt64(status.st_dev)
-            inode = UInt64(status.st_ino)
-            size = Int64(status.st_size)
-            modified = status.st_mtim.tv_sec
-            modifiedNanoseconds = status.st_mtim.tv_nsec
-            changed = status.st_ctim.tv_sec
-            changedNanoseconds = status.st_ctim.tv_nsec
-        }
-    }
 
     init(path: String) { self.path = path }
 
     /// A new table, if the file has changed and holds a whole one.
     mutating func look(now: Instant) -> GuestTable? {
         var status = stat()
-        let found = stat(path, &status) == 0 ? Stamp(status) : nil
+        let found = stat(path, &status) == 0 ? FileStamp(status) : nil
         guard found != seen || !hasLooked else { return nil }
         hasLooked = true
         seen = found

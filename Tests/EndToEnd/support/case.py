@@ -4,7 +4,7 @@ import shutil
 import unittest
 
 from . import agent as agents
-from . import fake_influx, influx, network, oracle, processes, victoria
+from . import fake_influx, influx, network, oracle, processes, prometheus, victoria
 from .processes import wait_until
 
 SECOND = 1_000_000_000
@@ -82,6 +82,13 @@ class EndToEnd(unittest.TestCase):
         except OSError as error:
             self.skipTest("needs network namespaces (%s)" % error)
         self.addCleanup(made.leave)
+        return made
+
+    def prometheus(self, config=None):
+        """A real Prometheus; `config` is what its file says."""
+        self.needs_program("prometheus")
+        made = prometheus.Prometheus(config)
+        self.addCleanup(made.stop)
         return made
 
     def victoria(self):

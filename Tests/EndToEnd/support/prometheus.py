@@ -11,14 +11,14 @@ from .processes import wait_until
 
 
 class Prometheus:
-    """One server that takes remote writes; `start` after `stop` keeps its data."""
+    """One server that takes remote writes and scrapes what `config` says; `start` after `stop` keeps its data."""
 
-    def __init__(self):
+    def __init__(self, config=None):
         self.folder = processes.folder()
         self.port = free_port()
         self.process = None
         with open(os.path.join(self.folder, "prometheus.yml"), "w") as file:
-            file.write("{}\n")
+            json.dump(config or {}, file)
         self.start()
 
     @property
@@ -42,6 +42,11 @@ class Prometheus:
     def get(self, path):
         with urllib.request.urlopen("http://127.0.0.1:%d%s" % (self.port, path), timeout=10) as reply:
             return reply.read()
+
+    def series(self, selector):
+        """{labels as sorted pairs: newest value as text} of the series that a selector matches."""
+        reply = json.loads(self.get("/api/v1/query?" + urllib.parse.urlencode({"query": selector})))
+        return {tuple(sorted(each["metric"].items())): each["value"][1] for each in reply["data"]["result"]}
 
     def points(self, selector, period="1h"):
         """{(labels as sorted pairs, time in ms): value} of the raw samples that a selector matches."""
