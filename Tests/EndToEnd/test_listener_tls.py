@@ -9,7 +9,6 @@ import ssl
 import subprocess
 import urllib.request
 
-from support import processes
 from support.agent import table
 from support.case import EndToEnd, takes
 from support.certificates import Authority

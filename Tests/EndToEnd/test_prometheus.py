@@ -4,7 +4,6 @@ import socket
 import subprocess
 import urllib.request
 
-from support import processes
 from support.agent import table
 from support.case import EndToEnd, takes
 from support.influx import free_port
