@@ -4,9 +4,10 @@ import Pipeline
 
 /// What a connection of the proxy answers, and how it ends.
 extension ProxyHandler {
-    /// A whole reply with a line of text.
+    /// A whole reply with a line of text. A failure's is not to be taken for anything else, as the real proxy says too.
     func reply(_ status: Int, _ text: String, _ fields: [HTTPField] = []) {
-        let kind = text.isEmpty ? [] : [HTTPField("Content-Type", "text/plain; charset=utf-8")]
+        var kind = text.isEmpty ? [] : [HTTPField("Content-Type", "text/plain; charset=utf-8")]
+        if status >= 400, !text.isEmpty { kind.append(HTTPField("X-Content-Type-Options", "nosniff")) }
         reply(status, body: Array(text.utf8), kind + fields)
     }
 

@@ -7,7 +7,10 @@ extension ProxyHandler {
     func beginScrape(_ request: ProxyRequest) {
         let fields = request.head.headers.map { HTTPField($0.name, $0.value) }
         guard let target = ProxiedTarget(absolute: request.head.uri) else {
-            return reply(400, "the target is not http://name:port/path\n")
+            return reply(hub.settings.always500 ? 500 : 400, "the target is not http://name:port/path\n")
+        }
+        guard ScrapeInstruction.fits(fields, url: request.head.uri) else {
+            return reply(hub.settings.always500 ? 500 : 431, "the scrape's head is too large\n")
         }
         guard
             let time = ScrapeTimeout.parse(
@@ -54,7 +57,8 @@ extension ProxyHandler {
         let url = instruction.map { $0.target.absolute(host: $0.target.name.description) } ?? ""
         var fields: [HTTPField] = []
         if cause == .draining { fields.append(HTTPField("Retry-After", "5")) }
-        reply(cause.status(always500: hub.settings.always500), "\(url): \(cause.text)\n", fields)
+        let text = hub.settings.always500 ? cause.original(url) : "\(url): \(cause.text)"
+        reply(cause.status(always500: hub.settings.always500), text + "\n", fields)
     }
 
     /// The push of this scrape was of no use, which has been counted.

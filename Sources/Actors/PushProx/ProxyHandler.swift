@@ -190,7 +190,7 @@ final class ProxyHandler: ChannelInboundHandler {
         case .clients:
             reply(
                 200, body: DiscoveryList.page(hub.table.discovery),
-                [HTTPField("Content-Type", "application/json; charset=utf-8")])
+                [HTTPField("Content-Type", "application/json")])
         case .health:
             reply(hub.table.isDraining ? 503 : 200, hub.table.isDraining ? "stopping\n" : "ok\n")
         case .metrics:
@@ -199,7 +199,9 @@ final class ProxyHandler: ChannelInboundHandler {
                 [HTTPField("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])
         case .connect:
             isKeepAlive = false
-            reply(405, "CONNECT is not for this port; scrape http:// with the parameter _scheme=https\n")
+            reply(
+                hub.settings.always500 ? 500 : 405,
+                "CONNECT is not for this port; scrape http:// with the parameter _scheme=https\n")
         case .misdirected:
             reply(421, "a scrape must name its target in the request line; is a reverse proxy in front?\n")
         case .unknown: reply(404, "404 page not found\n")

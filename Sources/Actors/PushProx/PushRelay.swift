@@ -110,21 +110,26 @@ final class PushRelay {
         switch state {
         case .head:
             state = .done
-            pusher.reply(400, "")
+            refuse(400)
         case .useless(let status):
             state = .done
-            pusher.reply(status, "")
+            refuse(status)
         case .done: break
         case .body:
             guard body?.isComplete ?? false else {
                 spoil(InnerError.cut(after: body?.received ?? 0))
                 state = .done
-                return pusher.reply(400, "")
+                return refuse(400)
             }
             state = .done
             finish()
             pusher.reply(200, "")
         }
+    }
+
+    /// Without a text: a real client loses its connection on one.
+    private func refuse(_ status: Int) {
+        pusher.reply(hub.settings.always500 && status != 403 ? 500 : status, "")
     }
 
     private func finish() {

@@ -154,7 +154,8 @@ public actor ScrapeClient {
     // MARK: Scrapes
 
     private func answer(_ head: InnerHead, _ body: [UInt8], _ place: ScrapeProxyPlace, _ arrived: Instant) async {
-        let id = head.fields.first("id") ?? ""
+        // A real proxy adds its own behind one of the scraper's.
+        let id = head.fields.last("id") ?? ""
         let granted = ScrapeTimeout.parse(
             head.fields.first("x-prometheus-scrape-timeout-seconds"), fallback: .seconds(10),
             limit: settings.timeoutLimit)

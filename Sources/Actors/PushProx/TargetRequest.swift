@@ -23,7 +23,7 @@ enum TargetRequest {
             let bracketed = host.contains(":") ? "[\(host)]" : host
             url = "\(isTLS ? "https" : "http")://\(bracketed)\(port)\(pathAndQuery)"
         }
-        var passed = HeaderRules.target(fields)
+        var passed = HeaderRules.request(fields)
         if let agent = passed.first("user-agent") { connection.userAgent = agent }
         passed.removeAll { $0.name.lowercased() == "user-agent" }
         var headers = passed.map { $0.value.isEmpty ? "\($0.name);" : "\($0.name): \($0.value)" }

@@ -9,14 +9,9 @@ public enum HeaderRules {
     /// What one side uses to find the answer again.
     private static let ours: Set<String> = ["id", ScrapeTimeout.lowercased, ScrapeTimeout.misspelt]
 
-    /// Headers of a scrape as the client gets them: without those of the connection, the length and ours, which are
-    /// written anew.
-    public static func instruction(_ fields: [HTTPField]) -> [HTTPField] {
-        endToEnd(fields).filter { !ours.contains($0.name.lowercased()) && !isWrittenAnew($0) && !$0.isNamed("host") }
-    }
-
-    /// Headers of a scrape as the target gets them; the time that is left is written anew.
-    public static func target(_ fields: [HTTPField]) -> [HTTPField] {
+    /// Headers of a scrape as the client or the target gets them: without those of the connection, the length and ours,
+    /// which are written anew, and without `Expect`, which has been answered.
+    public static func request(_ fields: [HTTPField]) -> [HTTPField] {
         endToEnd(fields).filter {
             !ours.contains($0.name.lowercased()) && !isWrittenAnew($0) && !$0.isNamed("host") && !$0.isNamed("expect")
         }

@@ -15,6 +15,9 @@ public struct HTTPField: Sendable, Hashable {
 extension [HTTPField] {
     /// The first value of that name, which is given in lower case.
     public func first(_ name: String) -> String? { first { $0.isNamed(name) }?.value }
+
+    /// The last value of that name, which is given in lower case.
+    public func last(_ name: String) -> String? { last { $0.isNamed(name) }?.value }
 }
 
 /// Why a message inside of a poll's answer or a push cannot be read. The text holds nothing of the message.
@@ -36,6 +39,8 @@ public struct InnerHead: Sendable, Hashable {
     /// Bytes of line and headers, and lines of headers.
     public static let bytesLimit = 64 * 1_024
     public static let fieldsLimit = 1_000
+    /// Interim responses (1xx) before the final one.
+    static let interimLimit = 16
 
     public var start: Start
     public var fields: [HTTPField]
@@ -142,12 +147,13 @@ public struct InnerHead: Sendable, Hashable {
 /// Collects a head that comes in pieces.
 public struct InnerHeadReader: Sendable {
     private var bytes: [UInt8] = []
+    private var interim = 0
 
     public init() {}
 
     /// Takes a piece. nil while the head is not complete; then the head, and what came behind it.
     ///
-    /// Interim responses (1xx) are passed over. Errors: too long, or not understood.
+    /// Interim responses (1xx) are passed over. Errors: too long, too many interim ones, or not understood.
     public mutating func take(
         _ piece: some Collection<UInt8>
     ) throws(InnerError) -> (head: InnerHead, rest: ArraySlice<UInt8>)? {
@@ -158,6 +164,8 @@ public struct InnerHeadReader: Sendable {
             let head = try InnerHead.parse(bytes[..<end])
             let rest = bytes[end...]
             guard case .response(let status, _) = head.start, status < 200 else { return (head, rest) }
+            interim += 1
+            guard interim <= InnerHead.interimLimit else { throw InnerError("interim responses without a final one") }
             bytes = Array(rest)
             from = 0
         }

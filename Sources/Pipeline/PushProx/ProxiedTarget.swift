@@ -3,12 +3,18 @@
 public struct ScrapeName: Sendable, Hashable, Comparable, CustomStringConvertible {
     public let description: String
 
-    /// Errors: nil for what is no host name and no address: empty, longer than 253 bytes, other characters.
+    /// Errors: nil for what is no host name and no address: empty, longer than 253 bytes, other characters, a port.
     public init?(_ text: some StringProtocol) {
         var bytes = Array(text.utf8)
         if bytes.first == UInt8(ascii: "["), bytes.last == UInt8(ascii: "]") {
             bytes = Array(bytes.dropFirst().dropLast())
             guard bytes.contains(UInt8(ascii: ":")) else { return nil }
+        }
+        if bytes.contains(UInt8(ascii: ":")) {
+            // One address has many spellings.
+            guard let address = IPAddress(String(decoding: bytes, as: UTF8.self)) else { return nil }
+            description = address.description
+            return
         }
         if bytes.last == UInt8(ascii: ".") { bytes.removeLast() }
         guard !bytes.isEmpty, bytes.count <= 253 else { return nil }
@@ -16,7 +22,7 @@ public struct ScrapeName: Sendable, Hashable, Comparable, CustomStringConvertibl
             switch bytes[index] {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"): bytes[index] += 0x20
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
-                UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: ":"):
+                UInt8(ascii: "."), UInt8(ascii: "_"):
                 break
             default: return nil
             }
@@ -48,6 +54,7 @@ public struct ProxiedTarget: Sendable, Hashable {
 
     /// Errors: nil for another form, another scheme, user information, a host that is no name, a port that is none.
     public init?(absolute text: String) {
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
         guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else { return nil }
         scheme = text[..<colon].lowercased()
         guard scheme == "http" || scheme == "https" else { return nil }
@@ -106,12 +113,17 @@ public enum ScrapeTimeout {
 
     /// `fallback` for a header that is missing or no number; at most `limit`; nil for what leaves no time at all.
     public static func parse(_ text: String?, fallback: Duration, limit: Duration) -> Duration? {
-        guard let text, let seconds = Double(text.filter { $0 != "_" && $0 != " " && $0 != "\t" }) else {
-            return min(fallback, limit)
-        }
-        guard seconds.isFinite, seconds > 0 else { return nil }
+        guard let text, let seconds = Double(trimmed(text).filter { $0 != "_" }) else { return min(fallback, limit) }
+        // A nanosecond is the least that there is.
+        guard seconds.isFinite, seconds >= 1e-9 else { return nil }
         let most = Double(limit.wholeNanoseconds) / 1e9
         return .nanoseconds(Int64(min(seconds, most) * 1e9))
+    }
+
+    private static func trimmed(_ text: String) -> Substring {
+        var text = text[...]
+        while let last = text.last, last == " " || last == "\t" { text = text.dropLast() }
+        return text.drop { $0 == " " || $0 == "\t" }
     }
 
     /// Seconds with three decimals, for whoever reads them next; never less than a millisecond.

@@ -41,6 +41,16 @@ extension ScrapeTable.Cause {
         }
     }
 
+    /// The same as the real proxy words it, for who looks for its words; what it does not know is worded by us.
+    public func original(_ url: String) -> String {
+        switch self {
+        case .unknownName, .notPolling:
+            "Error scraping \"\(url)\": Timeout reached for \"\(url)\": context deadline exceeded"
+        case .noPush: "Error scraping \"\(url)\": context deadline exceeded"
+        case .tooMany, .draining, .clientGone, .badPush: "Error scraping \"\(url)\": \(text)"
+        }
+    }
+
     /// A word for the counter.
     public var label: String {
         switch self {

@@ -14,6 +14,16 @@ public struct ScrapeInstruction: Sendable, Hashable {
         self.id = id
     }
 
+    /// Whether a client of ours can read the instruction that is made of these: no scraper may put one off its polls.
+    public static func fits(_ fields: [HTTPField], url: String) -> Bool {
+        // The id, the time that is left, and the host as the client spells it come on top.
+        let room = InnerHead.bytesLimit - 2_048
+        let bytes = fields.reduce(2 * url.utf8.count) {
+            $0.addingSaturated($1.name.utf8.count + $1.value.utf8.count + 4)
+        }
+        return fields.count <= InnerHead.fieldsLimit - 8 && bytes <= room
+    }
+
     /// GET and HEAD change nothing: they can be handed out again.
     public var isRepeatable: Bool { method == "GET" || method == "HEAD" }
 
@@ -21,7 +31,7 @@ public struct ScrapeInstruction: Sendable, Hashable {
     public func encoded(host: String, remaining: Duration) -> [UInt8] {
         var text = "\(method) \(target.absolute(host: host)) HTTP/1.1\r\nHost: \(target.authority(host: host))\r\n"
         if !body.isEmpty || !isRepeatable { text += "Content-Length: \(body.count)\r\n" }
-        for field in HeaderRules.instruction(fields) { text += "\(field.name): \(field.value)\r\n" }
+        for field in HeaderRules.request(fields) { text += "\(field.name): \(field.value)\r\n" }
         text += "Id: \(id)\r\n\(ScrapeTimeout.header): \(ScrapeTimeout.text(remaining))\r\n\r\n"
         return Array(text.utf8) + body
     }

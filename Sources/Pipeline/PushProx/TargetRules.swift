@@ -72,9 +72,28 @@ public struct TargetRules: Sendable, Hashable {
         }
         let query = target.pathAndQuery[target.pathAndQuery.index(after: mark)...]
         let parts = query.split(separator: "&", omittingEmptySubsequences: false)
-        let left = parts.filter { $0 != "_scheme=https" }
+        let left = parts.filter { !isScheme($0) }
         let isTLS = target.scheme == "https" || left.count != parts.count
         let path = target.pathAndQuery[..<mark]
         return (left.isEmpty ? String(path) : "\(path)?\(left.joined(separator: "&"))", isTLS)
+    }
+
+    /// Whether it is `_scheme=https`, however it is encoded.
+    private static func isScheme(_ parameter: Substring) -> Bool {
+        guard parameter.utf8.contains(0x25) else { return parameter == "_scheme=https" }
+        var bytes: [UInt8] = []
+        var rest = Array(parameter.utf8)[...]
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            guard byte == 0x25, digits.count == 2,
+                let decoded = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            else {
+                bytes.append(byte)
+                continue
+            }
+            bytes.append(decoded)
+            rest = rest.dropFirst(2)
+        }
+        return bytes.elementsEqual("_scheme=https".utf8)
     }
 }

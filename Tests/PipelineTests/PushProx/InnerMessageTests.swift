@@ -49,7 +49,9 @@ struct InnerMessageTests {
             "HTTP/1.1 200 OK\r\nA B: 1\r\n\r\n", "HTTP/1.1 200 OK\r\n: 1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: \u{0}\r\n\r\n",
             "HTTP/1.1 200 OK\r\n A: 1\r\n\r\n", "GET  HTTP/1.1\r\n\r\n", "GET /\u{7F} HTTP/1.1\r\n\r\n",
-            "G@T / HTTP/1.1\r\n\r\n",
+            "G@T / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 O\u{0}K\r\n\r\n", "HTTP/1.1 200 OK\r\nA\u{0}: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : 1\r\n\r\n", "HTTP/11 200 OK\r\n\r\n",
+            String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: 40) + "HTTP/1.1 200 OK\r\n\r\n",
         ])
     func badHeads(_ text: String) {
         var reader = InnerHeadReader()
@@ -95,6 +97,12 @@ struct InnerMessageTests {
         #expect(try body("Content-Length: 5\r\n", "hell", size: 2) == nil)
         #expect(try body("", "hell", size: 2) == "hell")
         #expect(try body("Content-Length: 77\r\n", "", size: 1, isHead: true) == "")
+        #expect(throws: InnerError.self) { try body("Content-Length: 1\r\n", "x", size: 1, isHead: true) }
+        for status in ["204 No Content", "304 Not Modified"] {
+            let head = try head("HTTP/1.1 \(status)\r\nContent-Length: 9\r\n\r\n")
+            let bodyless = try InnerBody(of: head, isHead: false, limit: 10)
+            #expect(bodyless.isComplete && bodyless.framing == .none)
+        }
         #expect(throws: InnerError.self) { try body("Content-Length: 4\r\n", "hello", size: 2) }
         #expect(throws: InnerError.self) { try body("Content-Length: 4\r\nContent-Length: 5\r\n", "hell", size: 2) }
         #expect(throws: InnerError.self) { try body("Content-Length: +4\r\n", "hell", size: 2) }

@@ -43,6 +43,44 @@ struct ScrapeTableTests {
         #expect(table.waitingPolls == 0)
     }
 
+    @Test("a poll that is ended by another one just when a scrape was handed to it costs nothing")
+    func evictionRacesWithHandOut() {
+        var table = ScrapeTable()
+        _ = table.poll(10, name: name, host: "a", now: start)
+        #expect(ask(&table, 1) == .handOut(poll: 10, scrape: 1, id: "id1", host: "a"))
+        // The second poll comes before the first one's answer has arrived: there is nobody to end.
+        #expect(table.poll(11, name: name, host: "a", now: start) == [])
+        #expect(table.owner(of: "id1")?.scrape == 1)
+        // It had not arrived: the poll that waits gets it.
+        #expect(table.takerDied(10, now: start) == [.handOut(poll: 11, scrape: 1, id: "id1", host: "a")])
+        #expect(table.waitingPolls == 0)
+        // And one that is ended twice in a row, by a third poll and by its own end.
+        _ = table.poll(12, name: name, host: "a", now: start)
+        #expect(table.poll(13, name: name, host: "a", now: start) == [.evict(poll: 12)])
+        table.pollEnded(12, now: start)
+        #expect(ask(&table, 2) == .handOut(poll: 13, scrape: 2, id: "id2", host: "a"))
+    }
+
+    @Test("a thousand scrapes of one name go out in their order, and those whose scrapers are gone do not")
+    func thousandQueued() {
+        var limits = ScrapeTable.Limits()
+        limits.waitingPerName = 1_000
+        var table = ScrapeTable(limits: limits)
+        _ = table.poll(1, name: name, host: "a", now: start)
+        table.pollEnded(1, now: start)
+        for scrape in UInt64(1)...1_000 { #expect(ask(&table, scrape) == nil) }
+        #expect(ask(&table, 1_001) == .fail(scrape: 1_001, .tooMany))
+        for scrape in stride(from: UInt64(2), through: 1_000, by: 2) { _ = table.expire(scrape, now: start) }
+        for scrape in stride(from: UInt64(1), through: 999, by: 2) {
+            #expect(
+                table.poll(5_000 + scrape, name: name, host: "a", now: start) == [
+                    .handOut(poll: 5_000 + scrape, scrape: scrape, id: "id\(scrape)", host: "a")
+                ])
+        }
+        #expect(table.waitingScrapes == 0)
+        #expect(table.openScrapes == 500)
+    }
+
     @Test("a poll that is gone gets nothing; a scrape whose scraper is gone is not handed out")
     func gone() {
         var table = ScrapeTable()
