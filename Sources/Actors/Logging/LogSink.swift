@@ -17,11 +17,12 @@ public enum LogFormat: String, Sendable, Hashable, CaseIterable {
 /// A line that repeats (same label, level, text and subject) is written once a minute with the number of repeats, so
 /// that a dead link costs one line a minute and not one a second. A reader that has stopped reading loses lines, which
 /// the next line counts: it never stops the agent.
-/// Bounds: 512 remembered lines; beyond that the memory starts anew.
+/// Bounds: `memoryLimit` remembered lines of 24 bytes; beyond that the memory starts anew.
 public final class LogSink: Sendable {
     /// A repeated line is held back for this long.
     public static let repeatWindow = Duration.seconds(60)
-    private static let memoryLimit = 512
+    /// Enough for some lines about each of a thousand tunnels.
+    static let memoryLimit = 4_096
 
     private struct Repeat {
         var since: Instant
@@ -36,7 +37,8 @@ public final class LogSink: Sendable {
         var format = LogFormat.text
         var toJournal = false
         var isQuiet = false
-        var repeats: [String: Repeat] = [:]
+        /// By the hash of what makes a line the same: seeded by the process, so that nobody can choose two that meet.
+        var repeats: [Int: Repeat] = [:]
         /// Lines that nobody took.
         var lost = 0
     }
@@ -114,10 +116,12 @@ public final class LogSink: Sendable {
         let now = KernelClock.monotonic()
         let line: (text: String, descriptor: Int32)? = state.withLock { state in
             guard !state.isQuiet || level >= .critical else { return nil }
-            let subject = LogSink.subjectKeys.compactMap { metadata[$0].map { "\u{0}\($0)" } }.joined()
-            guard let repeats = LogSink.admit("\(label)\u{0}\(level)\u{0}\(message)\(subject)", now, &state) else {
-                return nil
-            }
+            var identity = Hasher()
+            identity.combine(label)
+            identity.combine(level)
+            identity.combine(message)
+            for key in LogSink.subjectKeys { identity.combine(metadata[key].map { "\($0)" }) }
+            guard let repeats = LogSink.admit(identity.finalize(), now, &state) else { return nil }
             guard LogSink.isWritable(descriptor ?? state.descriptor) else {
                 state.lost += 1
                 return nil
@@ -140,8 +144,12 @@ public final class LogSink: Sendable {
         }
     }
 
-    /// Metadata that says what a line is about: with another value it is another line.
-    private static let subjectKeys = ["changes", "child", "error", "file", "input", "output", "stream"]
+    /// Metadata that says what a line is about: with another value it is another line. Only what the configuration and
+    /// the host can name stands here (no peer, no scraped target), so that no stranger can fill the log.
+    private static let subjectKeys = [
+        "address", "changes", "child", "error", "file", "input", "issue", "output", "proxy", "stream", "supervisor",
+        "tunnel",
+    ]
 
     /// Whether a line can be written without waiting: a pipe or terminal that nobody reads is full at some time.
     private static func isWritable(_ descriptor: Int32) -> Bool {
@@ -150,13 +158,16 @@ public final class LogSink: Sendable {
     }
 
     /// How often the line was held back since it was last written; nil = hold it back now.
-    private static func admit(_ key: String, _ now: Instant, _ state: inout State) -> Int? {
+    private static func admit(_ key: Int, _ now: Instant, _ state: inout State) -> Int? {
         if let known = state.repeats[key], now - known.since < repeatWindow {
             state.repeats[key]?.suppressed += 1
             return nil
         }
-        if state.repeats.count >= memoryLimit { state.repeats.removeAll() }
         let suppressed = state.repeats[key]?.suppressed ?? 0
+        if state.repeats.count >= memoryLimit {
+            state.repeats = state.repeats.filter { now - $0.value.since < repeatWindow }
+            if state.repeats.count >= memoryLimit { state.repeats.removeAll() }
+        }
         state.repeats[key] = Repeat(since: now, suppressed: 0)
         return suppressed
     }

@@ -12,7 +12,7 @@ extension Daemon {
         }
         // Renewed files stand under their old names, so that no option changes.
         for trouble in wiring.certificates.reload() {
-            logger.error("a listener keeps its certificate", metadata: ["reason": "\(trouble)"])
+            logger.error("a listener keeps its certificate", metadata: ["error": "\(trouble)"])
         }
         let report = options.load()
         let now = wiring.loops.main.wall
@@ -37,7 +37,7 @@ extension Daemon {
                 made[input.id] = try wiring.runner(input)
             }
         } catch {
-            return ReloadVerdict(time: now, isAccepted: false, errors: ["\(error)"])
+            return ReloadVerdict(time: now, isAccepted: false, errors: options.explain(error))
         }
         await change(to: new, diff, made)
         // What parsing and checking touched is not needed again soon.

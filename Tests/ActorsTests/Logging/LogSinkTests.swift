@@ -89,6 +89,42 @@ struct LogSinkTests {
         #expect(lines.count == 4)
     }
 
+    @Test(
+        "what befalls each tunnel, input, output, proxy and listener is told of each",
+        arguments: ["tunnel", "input", "output", "proxy", "address", "child", "stream", "supervisor", "issue"])
+    func repeatsBySubject(_ key: String) {
+        let lines = lines { sink in
+            let logger = sink.logger("tunnel")
+            for _ in 0..<3 {
+                for number in 0..<1_000 {
+                    logger.warning("down", metadata: [key: "\(number)", "reason": "connection refused"])
+                }
+            }
+        }
+        #expect(lines.count == 1_000)
+        for number in [0, 499, 999] { #expect(lines.contains { "\($0) ".contains(" \(key)=\(number) ") }) }
+    }
+
+    @Test("a stranger cannot fill the log by coming from many addresses")
+    func repeatsOfStrangers() {
+        let lines = lines { sink in
+            for number in 0..<1_000 {
+                sink.logger("pushprox").warning("a push from a stranger", metadata: ["peer": "10.0.0.1:\(number)"])
+            }
+        }
+        #expect(lines.count == 1)
+    }
+
+    @Test("more subjects than the memory holds are written again, not forgotten")
+    func repeatsBounded() {
+        let count = LogSink.memoryLimit + 1
+        let lines = lines { sink in
+            for number in 0..<count { sink.logger("x").warning("down", metadata: ["tunnel": "\(number)"]) }
+            sink.logger("x").warning("down", metadata: ["tunnel": "0"])
+        }
+        #expect(lines.count == count + 1)
+    }
+
     @Test("escape sequences of 8 bits do not reach a terminal")
     func eightBitControls() {
         let lines = lines { $0.logger("input").error("mount \u{9B}31m", metadata: ["m": "x\u{9B}2J"]) }
