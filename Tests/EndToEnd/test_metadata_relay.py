@@ -528,8 +528,11 @@ class Reports(Relay):
         self.assertEqual(self.request("GET", "/monitor/ping")[0], 204)
         self.assertEqual(made.status()["health"]["state"], "degraded")
         check = made.run("check")
-        self.assertEqual(check.returncode, 0)
-        self.assertIn("metadata_relay.listen", check.stderr)
+        self.assertEqual(check.returncode, 78, "a check refuses what is not there")
+        self.assertRegex(check.stderr, r"config.toml:\d+: metadata_relay.listen: 198.51.100.7:8187")
+        self.options["await_addresses"] = True
+        awaited = self.agent(inputs=[], extra=self.section(), start=False).run("check")
+        self.assertEqual(awaited.returncode, 0, awaited.stderr)
         subprocess.run(["ip", "address", "add", "198.51.100.7/32", "dev", "lo"], check=True)
         wait_until(lambda: self.state(made)["listeners"][0]["state"] == "up", 20, "it listens there too")
 

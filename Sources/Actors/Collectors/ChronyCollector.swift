@@ -53,7 +53,8 @@ public actor ChronyCollector: Collector {
             if path.hasPrefix("/") { return (["-h", path], path) }
         }
         guard server.hasPrefix("udp://"), !server.dropFirst(6).contains("/"), server.utf8.count > 6 else {
-            throw CollectorError("chrony: the server \"\(server)\" is neither udp://HOST:PORT nor unixgram:///PATH")
+            throw CollectorError(
+                "chrony: the server \"\(server)\" is neither udp://HOST:PORT nor unixgram:///PATH", option: "server")
         }
         let address = server.dropFirst(6)
         let end = address.lastIndex(of: "]") ?? address.startIndex
@@ -61,7 +62,7 @@ public actor ChronyCollector: Collector {
         let name = (colon.map { address[..<$0] } ?? address).filter { $0 != "[" && $0 != "]" }
         let port = colon.map { String(address[address.index(after: $0)...]) } ?? "323"
         guard UInt16(port) != nil, !name.isEmpty, !name.hasPrefix("-") else {
-            throw CollectorError("chrony: the server \"\(server)\" has no address or port")
+            throw CollectorError("chrony: the server \"\(server)\" has no address or port", option: "server")
         }
         return (["-h", String(name), "-p", port], colon == nil ? "\(address):323" : String(address))
     }

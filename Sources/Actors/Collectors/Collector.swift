@@ -58,5 +58,11 @@ public struct InputPlugin: Sendable {
 /// Why a collector cannot be made.
 public struct CollectorError: Error, CustomStringConvertible {
     public var description: String
-    public init(_ description: String) { self.description = description }
+    /// The option that is to blame; empty where it is none, or not one alone.
+    public var option: String
+
+    public init(_ description: String, option: String = "") {
+        self.description = description
+        self.option = option
+    }
 }

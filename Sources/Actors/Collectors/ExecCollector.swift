@@ -41,7 +41,8 @@ public actor ExecCollector: Collector {
             throw CollectorError("exec: \(error)")
         }
         if let wrong = variables.first(where: { !$0.dropFirst().contains("=") }) {
-            throw CollectorError("exec: environment: \"\(wrong.prefix { $0 != "=" })\" is not NAME=value")
+            throw CollectorError(
+                "exec: environment: \"\(wrong.prefix { $0 != "=" })\" is not NAME=value", option: "environment")
         }
     }
 

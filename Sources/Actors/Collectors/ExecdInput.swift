@@ -48,9 +48,10 @@ public actor ExecdInput: ServiceInput {
         restartDelay = options.duration("restart_delay")
         stopsOnError = options.bool("stop_on_error")
         loop = environment.io
-        guard !command.isEmpty else { throw CollectorError("execd: command names no program") }
+        guard !command.isEmpty else { throw CollectorError("execd: command names no program", option: "command") }
         if let wrong = variables.first(where: { !$0.dropFirst().contains("=") }) {
-            throw CollectorError("execd: environment: \"\(wrong.prefix { $0 != "=" })\" is not NAME=value")
+            throw CollectorError(
+                "execd: environment: \"\(wrong.prefix { $0 != "=" })\" is not NAME=value", option: "environment")
         }
         do { data = try ForeignData(options: options, measurement: "execd") } catch {
             throw CollectorError("execd: \(error)")

@@ -38,15 +38,19 @@ public actor HTTPResponseCollector: Collector {
         self.environment = environment
         let given = options.strings("urls")
         urls = given.isEmpty ? ["http://localhost"] : given
-        func complain(_ text: String) -> CollectorError { CollectorError("http_response: " + text) }
+        func complain(_ option: String, _ text: String) -> CollectorError {
+            CollectorError("http_response: " + text, option: option)
+        }
         for url in urls where HTTPURL(url) == nil {
-            throw complain("\"\(HTTPResponseCollector.shown(url))\" is no http or https address")
+            throw complain("urls", "\"\(HTTPResponseCollector.shown(url))\" is no http or https address")
         }
         tokenFile = options.string("bearer_token")
         guard tokenFile.isEmpty || options.secret("token").isEmpty else {
-            throw complain("bearer_token or token, not both")
+            throw complain("bearer_token", "bearer_token or token, not both")
         }
-        do { expectations = try HTTPExpectations(options) } catch { throw complain("response_string_match: \(error)") }
+        do { expectations = try HTTPExpectations(options) } catch {
+            throw complain("response_string_match", "response_string_match: \(error)")
+        }
         request = HTTPResponseCollector.request(options, keepsBody: expectations.needsBody)
     }
 

@@ -80,7 +80,9 @@ public actor KernelCollector: Collector {
         hasRates = options.bool("rates")
         let wanted = options.strings("collect")
         if wanted.contains("ksm"), host.names(in: .sys, KernelCollector.ksmFolder).isEmpty {
-            throw CollectorError("kernel: /sys/\(KernelCollector.ksmFolder) does not exist, so collect cannot have ksm")
+            throw CollectorError(
+                "kernel: /sys/\(KernelCollector.ksmFolder) does not exist, so collect cannot have ksm",
+                option: "collect")
         }
         ksm =
             wanted.contains("ksm")

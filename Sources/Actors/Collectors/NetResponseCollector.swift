@@ -61,12 +61,16 @@ public actor NetResponseCollector: Collector {
         io = environment.io
         names = environment.names
         clock = environment.clock
-        func complain(_ text: String) -> CollectorError { CollectorError("net_response: " + text) }
+        func complain(_ option: String, _ text: String) -> CollectorError {
+            CollectorError("net_response: " + text, option: option)
+        }
         guard let parts = HostPort(options.string("address")) else {
-            throw complain("address must be host:port, found \"\(options.string("address"))\"")
+            throw complain("address", "address must be host:port, found \"\(options.string("address"))\"")
         }
         server = (parts.host.isEmpty ? "localhost" : parts.host, parts.port)
-        guard !options.string("protocol").isEmpty else { throw complain("protocol must be \"tcp\" or \"udp\"") }
+        guard !options.string("protocol").isEmpty else {
+            throw complain("protocol", "protocol must be \"tcp\" or \"udp\"")
+        }
         isTCP = options.string("protocol") == "tcp"
         func positive(_ name: String) -> Duration {
             options.duration(name) > .zero ? options.duration(name) : .seconds(1)
@@ -75,8 +79,12 @@ public actor NetResponseCollector: Collector {
         readTimeout = positive("read_timeout")
         request = Array(options.string("send").utf8)
         let expect = options.string("expect")
-        guard isTCP || !request.isEmpty && !expect.isEmpty else { throw complain("udp needs send and expect") }
-        do { expected = expect.isEmpty ? nil : try RE2Pattern(expect) } catch { throw complain("expect: \(error)") }
+        guard isTCP || !request.isEmpty && !expect.isEmpty else {
+            throw complain("protocol", "udp needs send and expect")
+        }
+        do { expected = expect.isEmpty ? nil : try RE2Pattern(expect) } catch {
+            throw complain("expect", "expect: \(error)")
+        }
     }
 
     public func gather(at time: Timestamp, now: Instant, deadline: Instant) async -> Gather {

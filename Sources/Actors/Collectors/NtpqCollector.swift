@@ -56,7 +56,7 @@ public actor NtpqCollector: Collector {
     /// Program and arguments; an empty server is the local one.
     public static func command(_ options: OptionValues, server: String) throws -> [String] {
         guard var arguments = ShellWords.split(options.string("options")) else {
-            throw CollectorError("ntpq: a quote in options is not closed")
+            throw CollectorError("ntpq: a quote in options is not closed", option: "options")
         }
         if !options.bool("dns_lookup"), !arguments.contains("-n") { arguments.append("-n") }
         if !arguments.contains("-p") { arguments.append("-p") }

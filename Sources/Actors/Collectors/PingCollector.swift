@@ -27,7 +27,7 @@ public actor PingCollector: Collector {
         let (v4, v6) = (options.bool("ipv4"), options.bool("ipv6"))
         family = v4 == v6 ? AF_UNSPEC : v4 ? AF_INET : AF_INET6
         for url in urls where url.isEmpty || url.hasPrefix("-") || url.utf8.contains(where: { $0 <= 0x20 }) {
-            throw CollectorError("ping: \"\(url)\" is no host")
+            throw CollectorError("ping: \"\(url)\" is no host", option: "urls")
         }
     }
 

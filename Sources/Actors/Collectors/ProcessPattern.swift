@@ -12,16 +12,17 @@ final class ProcessPattern {
     private var compiled = regex_t()
     private var text: [CChar] = []
 
-    init(_ pattern: String) throws {
+    /// `option` is where the pattern comes from.
+    init(_ pattern: String, option: String = "pattern") throws {
         guard !pattern.utf8.contains(0), !pattern.contains("(?") else {
-            throw CollectorError("\"\(pattern)\": is no extended regular expression")
+            throw CollectorError("\"\(pattern)\": is no extended regular expression", option: option)
         }
         let code = regcomp(&compiled, ProcessPattern.translated(pattern), REG_EXTENDED | REG_NOSUB)
         guard code == 0 else {
             var message = [CChar](repeating: 0, count: 128)
             regerror(code, &compiled, &message, message.count)
             let reason = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            throw CollectorError("\"\(pattern)\": \(reason)")
+            throw CollectorError("\"\(pattern)\": \(reason)", option: option)
         }
     }
 

@@ -62,7 +62,7 @@ final class ProcessSelector {
             rule = .pidFile(HostFile(.absolute, path, isKept: false))
             tags = [Tag("pidfile", path)]
         } else if let exe = set("exe") {
-            rule = .exe(try ProcessPattern(exe))
+            rule = .exe(try ProcessPattern(exe, option: "exe"))
             tags = [Tag("exe", exe)]
         } else if let pattern = set("pattern") {
             rule = .pattern(try ProcessPattern(pattern))

@@ -21,7 +21,8 @@ public actor ProcstatCollector: Collector {
     public init(options: OptionValues, host: any Host) throws {
         self.host = host
         guard !options.strings("properties").contains("sockets") else {
-            throw CollectorError("procstat: the property sockets is not available in this version")
+            throw CollectorError(
+                "procstat: the property sockets is not available in this version", option: "properties")
         }
         selector = try ProcessSelector(options, host: host)
         finder = options.string("pid_finder").isEmpty ? "pgrep" : options.string("pid_finder")

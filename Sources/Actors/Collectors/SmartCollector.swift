@@ -43,7 +43,7 @@ public actor SmartCollector: Collector {
         let path = options.string("path_smartctl")
         program = (options.bool("use_sudo") ? ["sudo", "-n"] : []) + [path.isEmpty ? "smartctl" : path]
         for device in options.strings("devices") where device.hasPrefix("-") || device.split(separator: " ").isEmpty {
-            throw CollectorError("smart: \"\(device)\" is no device")
+            throw CollectorError("smart: \"\(device)\" is no device", option: "devices")
         }
     }
 

@@ -64,7 +64,7 @@ public actor SystemCollector: Collector {
         hasPerCore = options.bool("rates")
         let groups = options.strings("include")
         for group in groups where !SystemCollector.groups.contains(group) {
-            throw CollectorError("include: unknown group '\(group)'")
+            throw CollectorError("include: unknown group '\(group)'", option: "include")
         }
         include = groups.isEmpty ? ["legacy"] : Set(groups)
         osAge = options.duration("os_cache_ttl")

@@ -60,7 +60,9 @@ public actor InfluxDBListener: ServiceInput {
     public init(options: OptionValues, environment: InputEnvironment) throws {
         let text = options.string("service_address")
         guard let address = ListenAddress(text) else {
-            throw CollectorError("influxdb_listener: service_address \"\(text)\" is no IP address with a port")
+            throw CollectorError(
+                "influxdb_listener: service_address \"\(text)\" is no IP address with a port",
+                option: "service_address")
         }
         self.address = address
         self.environment = environment

@@ -26,7 +26,8 @@ final class ListenerAccess: Sendable {
         username = options.string("basic_username")
         let (password, token) = (source("basic_password"), source("token"))
         guard username.isEmpty == (password == .none) else {
-            throw CollectorError("influxdb_listener: basic_username and basic_password belong together")
+            throw CollectorError(
+                "influxdb_listener: basic_username and basic_password belong together", option: "basic_username")
         }
         isOpen = password == .none && token == .none
         var made = Secrets(password: SecretReader(password), token: SecretReader(token))

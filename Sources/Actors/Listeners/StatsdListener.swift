@@ -95,7 +95,8 @@ public actor StatsdListener: ServiceInput {
         let text = options.string("service_address")
         let name = options.string("protocol")
         guard let address = ListenAddress(text) else {
-            throw CollectorError("statsd: service_address \"\(text)\" is no IP address with a port")
+            throw CollectorError(
+                "statsd: service_address \"\(text)\" is no IP address with a port", option: "service_address")
         }
         self.address = address
         isTCP = name == "tcp"
@@ -119,7 +120,7 @@ public actor StatsdListener: ServiceInput {
                 options.strings("templates"), separator: options.string("metric_separator"))
             state = StatsdState(StatsdAggregate(settings, templates: templates))
         } catch {
-            throw CollectorError("statsd: \(error)")
+            throw CollectorError("statsd: \(error)", option: "templates")
         }
     }
 

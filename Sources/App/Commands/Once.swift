@@ -21,9 +21,10 @@ struct Once: ParsableCommand {
         for issue in report.issues { complain("\(issue)") }
         guard let config = report.config else { throw ExitStatus.configuration }
         let failures = Failures()
+        let options = options
         MainLoop.run { loop in
             do { try await Once.gather(config, loop, failures) } catch {
-                complain("\(error)")
+                for line in options.explain(error) { complain(line) }
                 failures.add()
             }
         }

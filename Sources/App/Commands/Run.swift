@@ -92,7 +92,7 @@ struct Run: ParsableCommand {
                 let signals = await Signals(loop: io).events()
                 outcome.status = await daemon.run(signals: signals, liveView: live)
             } catch {
-                complain("\(error)")
+                for line in options.explain(error) { complain(line) }
                 outcome.status = ExitStatus.configuration.rawValue
             }
         }

@@ -6,11 +6,21 @@ extension ConfigFile {
     /// `report` with what only a look at this machine, or at several options together, can tell: secret files that
     /// would be refused when they are used, and connections that nobody checks.
     ///
-    /// - Parameter isCheck: somebody asks what is wrong. Else what one tunnel lacks is a warning: at run time that is a
-    ///   state of that tunnel, and no reason to keep all others down.
+    /// - Parameter isCheck: somebody asks what is wrong. Then the config may be one with errors, and inputs and servers
+    ///   are asked too. Else what one tunnel or listener lacks is a warning: at run time that is a state of that tunnel,
+    ///   and no reason to keep all others down; and inputs are made only once.
     static func examined(_ report: ConfigReport, isCheck: Bool) -> ConfigReport {
         guard let config = report.config else { return report }
         var report = report
+        if isCheck { report.issues += issues(ofInputs: report) }
+        if !report.issues.hasErrors { examine(config, isCheck: isCheck, &report) }
+        report.issues.sort()
+        if report.issues.hasErrors { report.config = nil }
+        return report
+    }
+
+    private static func examine(_ config: Config, isCheck: Bool, _ report: inout ConfigReport) {
+        if isCheck { report.issues += issues(ofServers: report) }
         for output in config.outputs {
             let origin = report.origins["outputs.\(output.id)"] ?? ConfigOrigin(file: "", line: 0)
             let key = "outputs.\(output.plugin)"
@@ -24,10 +34,7 @@ extension ConfigFile {
             }
         }
         for tunnel in config.tunnels { examine(tunnel, isCheck ? .error : .warning, &report) }
-        if let relay = config.relay { examine(relay, &report) }
-        report.issues.sort()
-        if report.issues.hasErrors { report.config = nil }
-        return report
+        if let relay = config.relay { examine(relay, isCheck: isCheck, &report) }
     }
 
     /// Keys that would be refused, and places to listen that this machine does not have.
@@ -65,17 +72,22 @@ extension ConfigFile {
         }
     }
 
-    /// Secret files that would be refused, a guest table with mistakes, and addresses that this machine does not have
-    /// now: those may come later, so they are no error.
-    private static func examine(_ relay: RelayConfig, _ report: inout ConfigReport) {
+    /// Secret files that would be refused, a guest table with mistakes, and addresses that this machine does not have:
+    /// a check refuses those unless the configuration says that they are awaited. A start never does: a virtual address
+    /// may be at another machine just then, and the listener takes it as soon as it comes.
+    private static func examine(_ relay: RelayConfig, isCheck: Bool, _ report: inout ConfigReport) {
         let name = "metadata_relay"
         let origin = report.origins[name] ?? ConfigOrigin(file: "", line: 0)
         for option in ["password_file", "token_file"] {
             guard let complaint = complaint(aboutSecretFile: relay.values.string(option)) else { continue }
             report.issues.append(ConfigIssue(.error, origin, "\(name).\(option)", complaint))
         }
-        for complaint in RelayFiles.complaints(about: relay) {
-            report.issues.append(ConfigIssue(.warning, origin, "\(name).\(complaint.option)", complaint.text))
+        if let complaint = RelayFiles.complaint(aboutGuestsOf: relay) {
+            report.issues.append(ConfigIssue(.warning, origin, "\(name).guests_file", complaint))
+        }
+        for complaint in RelayFiles.complaints(aboutListenersOf: relay) {
+            let place = report.origins["\(name)/listen"] ?? origin
+            report.issues.append(ConfigIssue(isCheck ? .error : .warning, place, "\(name).listen", complaint))
         }
         if relay.skipsVerification {
             let text = "the database's certificate is not verified: anybody on the way can read and forge"

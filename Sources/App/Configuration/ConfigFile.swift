@@ -61,6 +61,7 @@ enum ConfigFile {
         let tree = merged.substituting(environment, key: "", &issues)
         var decoder = decoder
         decoder.filesReadableByOthers.formUnion(reading.readableByOthers)
+        decoder.keepsFaulty = isCheck
         decoder.files = reading.trees.map(\.origin.file)
         return examined(decoder.decode(tree, issues: issues), isCheck: isCheck)
     }

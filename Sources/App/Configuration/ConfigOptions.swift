@@ -21,6 +21,12 @@ struct ConfigOptions: ParsableArguments {
             allowsNoOutputs: allowsNoOutputs)
         return ConfigFile.load(ConfigPaths(self), decoder: decoder, isCheck: isCheck)
     }
+
+    /// Why an input could not be made, with file and line; the bare error when the files tell nothing any more.
+    func explain(_ error: any Error) -> [String] {
+        let issues = ConfigFile.issues(ofInputs: load(allowsNoOutputs: true)).filter { $0.severity == .error }
+        return issues.isEmpty ? ["\(error)"] : issues.map { "\($0)" }
+    }
 }
 
 extension ConfigPaths {

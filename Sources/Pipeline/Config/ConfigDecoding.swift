@@ -4,7 +4,7 @@ public struct ConfigReport: Sendable, Hashable {
     public var config: Config?
     /// Everything that is wrong or worth knowing, in the order of the files.
     public var issues: [ConfigIssue]
-    /// Where sections and plugins stand: `agent`, `inputs.cpu#2` (by id).
+    /// Where sections and plugins stand: `agent`, `inputs.cpu#2` (by id), and their options: `inputs.cpu#2/percpu`.
     public var origins: [String: ConfigOrigin]
 
     public init(config: Config?, issues: [ConfigIssue], origins: [String: ConfigOrigin] = [:]) {
@@ -29,6 +29,8 @@ public struct ConfigDecoder: Sendable {
     public var skipsUnknown: Bool
     /// A configuration without outputs will do (`godwit once`).
     public var allowsNoOutputs: Bool
+    /// A config with errors comes out too, for those who look for more of them.
+    public var keepsFaulty = false
     /// Files that other users of the machine can read.
     public var filesReadableByOthers: Set<String>
 
@@ -43,12 +45,14 @@ public struct ConfigDecoder: Sendable {
         self.filesReadableByOthers = filesReadableByOthers
     }
 
-    /// `issues` are those of reading and merging the files; with an error among them no config comes out.
+    /// `issues` are those of reading and merging the files; with an error among them no config comes out, unless faulty
+    /// ones are kept.
     public func decode(_ root: ConfigNode, issues: [ConfigIssue] = []) -> ConfigReport {
         var run = ConfigDecodingRun(decoder: self, issues: issues)
         let config = run.decode(root)
         let sorted = run.issues.sorted()
-        return ConfigReport(config: sorted.hasErrors ? nil : config, issues: sorted, origins: run.origins)
+        return ConfigReport(
+            config: sorted.hasErrors && !keepsFaulty ? nil : config, issues: sorted, origins: run.origins)
     }
 }
 

@@ -20,9 +20,11 @@ extension ConfigDecodingRun {
             timeSource: source, arrivalPrecision: spec.isService ? values.duration("precision") : nil)
         warnAboutNumbers(instance)
         if options.has("tls_allowed_cacerts") { checkServerTLS(instance, options, own.origins) }
+        let id = identify(instance, values, group: "inputs")
+        keepPlaces("inputs.\(id)", own.origins)
         inputs.append(
             InputConfig(
-                id: identify(instance, values, group: "inputs"), plugin: spec.name,
+                id: id, plugin: spec.name,
                 alias: values.string("alias"), schedule: schedule,
                 metric: metricOptions(values, common.origins, instance, agent),
                 logLevel: ConfigLogLevel(rawValue: values.string("log_level")), options: options))
@@ -47,12 +49,19 @@ extension ConfigDecodingRun {
         if hasServer { checkServer(instance, options, own.origins) }
         if options.has("listen") { checkListener(instance, options, own.origins) }
         if options.has("tls_allowed_cacerts") { checkServerTLS(instance, options, own.origins) }
+        let id = identify(instance, values, group: "outputs")
+        keepPlaces("outputs.\(id)", own.origins)
         outputs.append(
             OutputConfig(
-                id: identify(instance, values, group: "outputs"), plugin: spec.name,
+                id: id, plugin: spec.name,
                 alias: values.string("alias"), flush: flush,
                 metric: metricOptions(values, common.origins, instance, agent), routes: routes,
                 logLevel: ConfigLogLevel(rawValue: values.string("log_level")), options: options))
+    }
+
+    /// Where each option of a plugin stands, for who judges it later.
+    private mutating func keepPlaces(_ section: String, _ places: [String: ConfigOrigin]) {
+        for (option, origin) in places { origins["\(section)/\(option)"] = origin }
     }
 
     private func firstPositive(_ own: Duration, _ inherited: Duration) -> Duration { own > .zero ? own : inherited }

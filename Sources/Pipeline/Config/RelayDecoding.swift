@@ -13,6 +13,7 @@ extension ConfigDecodingRun {
         let reader = OptionReader(
             path: name, specs: RelaySpecs.section, filesReadableByOthers: decoder.filesReadableByOthers)
         let settings = reader.read(entries, &issues)
+        if let place = settings.origins["listen"] { origins["\(name)/listen"] = place }
         let options = OptionValues(RelaySpecs.section, set: settings.values)
         let listeners = listeners(options.strings("listen"), settings.origins["listen"] ?? node.origin)
         for tag in options.strings("enforced_tags") where tag.isEmpty || tag.utf8.contains(where: { $0 < 0x20 }) {

@@ -6,6 +6,9 @@ public enum RelaySpecs {
                 "listen", .strings(["127.0.0.1:8187"]),
                 "Where guests ask: address:port, with @NAME behind for a network namespace."),
             OptionSpec(
+                "await_addresses", .bool(false),
+                "Addresses in listen may come later, such as virtual ones: no mistake for godwit check."),
+            OptionSpec(
                 "guests_file", .string("/etc/godwit/guests.toml"),
                 "Who reports from which address; read again when it changes."),
             OptionSpec("urls", .strings(["http://localhost:8086"]), "Servers of one cluster that writes go to."),
@@ -75,6 +78,7 @@ public struct RelayConfig: Sendable, Hashable {
     }
 
     public var guestsFile: String { values.string("guests_file") }
+    public var awaitsAddresses: Bool { values.bool("await_addresses") }
     public var memoryBytes: Int { Int(clamping: values.size("max_memory")) }
     public var skipsVerification: Bool { values.bool("insecure_skip_verify") }
 

@@ -84,7 +84,8 @@ struct PluginExaminationTests {
 
     @Test("a relay's address that is not here is refused by a check, unless it is awaited, and never by a start")
     func relay() throws {
-        let text = "[[inputs.cpu]]\n[metadata_relay]\nguests_file = '/nonexistent/g'\nlisten = ['127.0.0.1:1', '192.0.2.1:80']\n"
+        let text =
+            "[[inputs.cpu]]\n[metadata_relay]\nguests_file = '/nonexistent/g'\nlisten = ['127.0.0.1:1', '192.0.2.1:80']\n"
         let issue = try #require(try check(text).issues.first)
         #expect(issue.severity == .error && issue.key == "metadata_relay.listen" && issue.origin.line == 4)
         #expect(issue.message.hasPrefix("192.0.2.1:80: this machine has no such address"))
