@@ -1,23 +1,18 @@
 """Scraping: real exporters and scripted ones, what is on their pages against other readers, and what goes wrong."""
 import gzip
-import http.server
 import json
 import os
 import random
 import re
 import shutil
-import socket
-import socketserver
 import subprocess
-import sys
-import threading
 import time
-import urllib.request
 
 from support import processes
 from support.agent import table
-from support.case import EndToEnd, is_long, takes
+from support.case import is_long, takes
 from support.certificates import Authority, server_context
+from support.exporter import WithExporters, fetch, samples
 from support.influx import free_port
 from support.processes import wait_until
 
@@ -27,86 +22,9 @@ SNAPSHOT = ("stat", "meminfo", "loadavg", "diskstats", "vmstat", "uptime", "cpui
             "pressure/memory")
 
 
-class Pages(http.server.BaseHTTPRequestHandler):
-    """Answers by path with what the test put there; `seen` keeps the heads."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.server.seen.append((self.path, dict(self.headers)))
-        if self.path == "/hang":
-            time.sleep(20)
-            return
-        if self.path == "/endless":
-            self.send_response(200)
-            self.end_headers()
-            try:
-                while True:
-                    self.wfile.write(b"a 1\n" * 16384)
-                    # The other threads of this server have their turn too.
-                    time.sleep(0.002)
-            except OSError:
-                return
-        body, kind = self.server.pages.get(self.path, (None, ""))
-        if body is None:
-            self.send_response(302 if self.path == "/moved" else 404)
-            self.send_header("Location", "/metrics")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(200)
-        if "gzip" in self.headers.get("Accept-Encoding", ""):
-            body = gzip.compress(body)
-            self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body) + (100 if self.path == "/cut" else 0)))
-        self.end_headers()
-        self.wfile.write(body)
-        if self.path == "/cut":
-            self.close_connection = True
-
-    def address_string(self):
-        return "client"
-
-    def log_message(self, *_):
-        pass
-
-
-class Exporter(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-
-    def __init__(self, context=None, path=None):
-        self.pages, self.seen = {}, []
-        if path:
-            self.address_family = socket.AF_UNIX
-        super().__init__(path or ("127.0.0.1", 0), Pages)
-        if context:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    def server_bind(self):
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = "localhost", 0
-
-    def handle_error(self, *_):
-        pass
-
-    @property
-    def url(self):
-        return "http://127.0.0.1:%d" % self.server_address[1]
-
-    def page(self, text, path="/metrics", kind="text/plain; version=0.0.4"):
-        self.pages[path] = (text if isinstance(text, bytes) else text.encode(), kind)
-
-
 def lines(server):
     """What a database has, in the order of arrival."""
     return [line.decode() for line in list(server.lines)]
-
-
-def fetch(url, **headers):
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as reply:
-        return reply.read(), reply.headers
 
 
 def made_up(random, prefix):
@@ -150,39 +68,7 @@ def made_up(random, prefix):
     return "\n".join(out) + "\n"
 
 
-def samples(text):
-    """What a page says, as an independent reader understands it: {(name, labels): value}, and the types."""
-    from prometheus_client.parser import text_string_to_metric_families
-    found, kinds = {}, {}
-    for family in text_string_to_metric_families(text):
-        # Its parser knows counters by their name without _total.
-        kinds[family.name + ("_total" if family.type == "counter" else "")] = (family.type, family.documentation)
-        for sample in family.samples:
-            # By the data model a label without a value is none.
-            labels = tuple(sorted(item for item in sample.labels.items() if item[1]))
-            found[(sample.name, labels)] = sample.value
-    return found, kinds
-
-
-class Scraping(EndToEnd):
-    def exporter(self, **options):
-        made = Exporter(**options)
-        self.addCleanup(made.server_close)
-        self.addCleanup(made.shutdown)
-        return made
-
-    def needs_reader(self):
-        # The package of the distribution is not on the path of every interpreter.
-        sys.path.append("/usr/lib/python3/dist-packages")
-        try:
-            import prometheus_client.parser  # noqa: F401
-        except ImportError:
-            self.skipTest("needs python3-prometheus-client")
-
-    def scraping(self, server, urls, extra="", interval="500ms", **options):
-        settings = dict({"urls": urls, "metric_version": 2, "timeout": "2s"}, **options)
-        return self.agent(server.url if server else None, inputs=[("prometheus", settings)], extra=extra, interval=interval)
-
+class Scraping(WithExporters):
     def node_exporter(self, *options):
         self.needs_program("prometheus-node-exporter")
         port = free_port()
@@ -218,7 +104,8 @@ class Scraping(EndToEnd):
             self.assertEqual(found_kinds[name], kind)
         more = {key[0] for key in found if key not in expected}
         self.assertEqual({name for name in more if not name.startswith("godwit_")},
-                         {"up", "scrape_duration_seconds", "scrape_samples_scraped"})
+                         {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added",
+                          "scrape_samples_post_metric_relabeling"})
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
         self.assertIn(done.returncode, (0, 3), done.stdout + done.stderr)
         # Remarks on names are node_exporter's; on its own page promtool makes the same.

@@ -13,7 +13,7 @@ public func fuzzExposition(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt
     settings.writesTimes = flags & 4 == 0
     settings.seriesLimit = 64
     var table = ExpositionTable(settings: settings)
-    var parser = LineProtocolParser()
+    var parser = LineProtocolParser(takesSpecials: flags & 8 != 0)
     _ = table.add(parser.parse(all: bytes, at: .zero).samples, now: .zero)
     precondition(table.count <= settings.seriesLimit, "more series than the limit")
     check(table.page(now: .zero).bytes, samples: table.count)

@@ -16,7 +16,10 @@ public func fuzzLineProtocol(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CI
     set.float(Double(bitPattern: input.number()))
     set.uint(input.number())
     set.int(Int64(bitPattern: input.number()))
-    encode(set, LineProtocol.Options(uintSupport: flags & 4 != 0, maxLineBytes: flags & 8 != 0 ? 64 : nil))
+    encode(
+        set,
+        LineProtocol.Options(
+            uintSupport: flags & 4 != 0, maxLineBytes: flags & 8 != 0 ? 64 : nil, writesSpecials: flags & 16 != 0))
     fuzzIndex(input.all, expected: Int(flags))
     return 0
 }

@@ -18,6 +18,11 @@ public func fuzzScrapedPages(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CI
     precondition(first.complaints == second.complaints, "other complaints")
     precondition(first.samples.isComplete, "a row that lacks cells")
     precondition(first.failure != nil || first.samples.rows.count <= first.count, "more points than samples")
+    // What goes ends once.
+    let ends = writer.read([], .text, at: .zero).samples
+    precondition(ends.rows.count <= first.count, "more ends than samples")
+    precondition(ends.cells.allSatisfy { Double(bitPattern: $0).isStaleMarker }, "an end with a value")
+    precondition(writer.read([], .text, at: .zero).samples.isEmpty, "an end again")
     var table = ExpositionTable(settings: ExpositionTable.Settings())
     _ = table.add(first.samples, now: .zero)
     var again = ScrapeWriter(settings, tags: [])

@@ -203,8 +203,10 @@ public actor Batcher {
         var full: [Sealed] = []
         for stream in streams {
             var row = 0
+            // Who listens sees the lines of the other streams, and not all of them twice.
+            let isSecond = stream.plan.options.writesSpecials && streams.count > 1
             while true {
-                row = stream.encoder.add(set, from: input, first: row, observer: taps.observer)
+                row = stream.encoder.add(set, from: input, first: row, observer: isSecond ? nil : taps.observer)
                 guard row < set.rows.count || stream.encoder.isFull else { break }
                 if let sealed = sealed(stream) { full.append(sealed) }
             }

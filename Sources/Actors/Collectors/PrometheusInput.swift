@@ -11,6 +11,9 @@ public actor PrometheusInput: ServiceInput {
     /// One moment of collection.
     private struct Tick: Sendable {
         var time: Timestamp
+        var begin: Instant
+        /// What lies between the beginnings of two scrapes.
+        var spacing: Duration
         /// The longest time that a scrape may take.
         var patience: Duration
         var targets: [ScrapeTarget]
@@ -34,6 +37,7 @@ public actor PrometheusInput: ServiceInput {
     private let settings: ScrapeWriter.Settings
     private let addsScrapePoints: Bool
     private let parallelLimit: Int
+    private let spreads: Bool
     private var discovery: TargetDiscovery
     private var known: [ScrapeTarget: Known] = [:]
     private var health: ScrapeHealth
@@ -47,6 +51,7 @@ public actor PrometheusInput: ServiceInput {
         discovery = try TargetDiscovery(options)
         request = ScrapeRequest(options)
         var settings = ScrapeWriter.Settings()
+        settings.marksEnds = options.bool("stale_markers")
         settings.version = options.integer("metric_version") == 2 ? .second : .first
         settings.ignoresTimes = options.bool("ignore_timestamp")
         settings.samplesLimit = Int(clamping: options.integer("sample_limit"))
@@ -54,6 +59,7 @@ public actor PrometheusInput: ServiceInput {
         self.settings = settings
         health = ScrapeHealth(version: settings.version)
         addsScrapePoints = options.bool("scrape_points")
+        spreads = options.bool("spread")
         parallelLimit = Int(clamping: options.integer("max_parallel"))
         if !options.string("bearer_token").isEmpty, !options.secret("bearer_token_string").isEmpty {
             throw CollectorError("prometheus: bearer_token or bearer_token_string, not both")
@@ -71,8 +77,10 @@ public actor PrometheusInput: ServiceInput {
         let patience = (deadline - now) * 9 / 10
         guard let ticks else { return await gatherAlone(time, now, patience) }
         let (targets, errors) = due()
-        var gather = Gather(errors: errors)
-        let tick = Tick(time: time, patience: patience, targets: targets, servers: discovery.due(now))
+        var gather = Gather(samples: ends(besides: targets, at: time), errors: errors)
+        let tick = Tick(
+            time: time, begin: now, spacing: spreads ? patience / max(1, targets.count) : .zero, patience: patience,
+            targets: targets, servers: discovery.due(now))
         if case .dropped = ticks.yield(tick) {
             gather.errors.append("the pages of an earlier tick are not all fetched yet; a tick is left out")
         }
@@ -86,6 +94,7 @@ public actor PrometheusInput: ServiceInput {
         }
         let (targets, errors) = due()
         gather.errors += errors
+        gather.samples = ends(besides: targets, at: time)
         var rest = targets[...]
         while !rest.isEmpty {
             let part = rest.prefix(parallelLimit)
@@ -101,19 +110,29 @@ public actor PrometheusInput: ServiceInput {
         return gather
     }
 
-    /// The targets of this moment, the quick ones first; forgets those that are gone.
+    /// The targets of this moment, the quick ones first.
     private func due() -> (targets: [ScrapeTarget], errors: [String]) {
         let (targets, errors) = discovery.targets(environment.host)
-        var kept: [ScrapeTarget: Known] = [:]
-        for target in targets {
-            kept[target] = known[target] ?? Known(writer: ScrapeWriter(settings, tags: target.tags))
-        }
-        known = kept
         let ordered = targets.enumerated().sorted { one, other in
             let (first, second) = (speed(one.element), speed(other.element))
             return first == second ? one.offset < other.offset : first < second
         }
         return (ordered.map(\.element), errors)
+    }
+
+    /// Forgets the targets that are gone. Returns the ends of their series.
+    private func ends(besides targets: [ScrapeTarget], at time: Timestamp) -> SampleSet {
+        var samples = SampleSet()
+        var kept: [ScrapeTarget: Known] = [:]
+        for target in targets {
+            kept[target] = known.removeValue(forKey: target) ?? Known(writer: ScrapeWriter(settings, tags: target.tags))
+        }
+        for (target, var gone) in known {
+            samples.append(gone.writer?.end(at: time) ?? SampleSet())
+            if settings.marksEnds { health.end(target.tags, at: time, &samples) }
+        }
+        known = kept
+        return samples
     }
 
     /// In steps, so that the order of targets that answer at once does not change from tick to tick.
@@ -142,11 +161,13 @@ public actor PrometheusInput: ServiceInput {
                     active += 1
                     group.addTask { await self.refresh(server, emitter) }
                 }
-                for target in tick.targets {
+                for (index, target) in tick.targets.enumerated() {
+                    let offset = tick.spacing * index
+                    if offset > .zero { try? await environment.clock.sleep(until: tick.begin + offset) }
                     while active >= parallelLimit, await group.next() != nil { active -= 1 }
                     guard !Task.isCancelled else { break }
                     active += 1
-                    group.addTask { await self.scrape(target, tick, emitter) }
+                    group.addTask { await self.scrape(target, tick, tick.time + offset, emitter) }
                 }
             }
             group.cancelAll()
@@ -154,10 +175,12 @@ public actor PrometheusInput: ServiceInput {
         try Task.checkCancellation()
     }
 
-    private func scrape(_ target: ScrapeTarget, _ tick: Tick, _ emitter: any SampleEmitter) async {
+    private func scrape(
+        _ target: ScrapeTarget, _ tick: Tick, _ time: Timestamp, _ emitter: any SampleEmitter
+    ) async {
         guard known[target]?.isRunning == false else { return }
         known[target]?.isRunning = true
-        let gather = await scrape(target, tick.time, tick.patience, emitter)
+        let gather = await scrape(target, time, tick.patience, emitter)
         known[target]?.isRunning = false
         if !gather.errors.isEmpty { await emitter.report(gather.errors) }
         await emitter.emit(gather.samples, patientlyWith: environment.clock)
@@ -185,11 +208,13 @@ public actor PrometheusInput: ServiceInput {
         let begin = environment.clock.now
         let answer = await request.page(target, within: patience, environment)
         var gather = Gather()
-        var count = 0
-        var isUp = false
+        var reading = ScrapeHealth.Reading()
         switch answer {
         case .cancelled: return gather
-        case .failed(let reason): gather.errors.append("\(target.shown): \(reason)")
+        case .failed(let reason):
+            guard known[target] != nil else { return gather }
+            gather.errors.append("\(target.shown): \(reason)")
+            gather.samples = known[target]?.writer?.end(at: time) ?? SampleSet()
         case .page(let bytes, let format):
             // The target went meanwhile: its points would come after its end.
             guard var writer = known[target]?.writer.take() else { return gather }
@@ -199,51 +224,17 @@ public actor PrometheusInput: ServiceInput {
             environment.notes.add(page.notes)
             gather.errors += (page.failure.map { [$0] } ?? page.complaints).map { "\(target.shown): \($0)" }
             gather.samples = page.samples
-            isUp = page.failure == nil
-            count = isUp ? page.count : 0
+            reading.isUp = page.failure == nil
+            if reading.isUp {
+                (reading.samples, reading.kept, reading.added) = (page.count, page.keptCount, page.addedCount)
+            }
         }
-        let duration = environment.clock.now - begin
-        known[target]?.lastDuration = duration
+        reading.duration = environment.clock.now - begin
+        known[target]?.lastDuration = reading.duration
         if addsScrapePoints {
-            health.append(isUp, duration, samples: count, target.tags, at: time, to: &gather.samples)
+            health.append(reading, target.tags, at: time, to: &gather.samples)
             environment.notes.add(ScrapeHealth.notes)
         }
         return gather
-    }
-}
-
-/// What is told of every scrape, as Prometheus tells it.
-struct ScrapeHealth {
-    static let notes: [(name: String, note: MetricNotes.Note)] = [
-        ("up", .init(.gauge, help: "Whether the page of the target was read.")),
-        ("scrape_duration_seconds", .init(.gauge, help: "Time that the scrape took.")),
-        ("scrape_samples_scraped", .init(.gauge, help: "Samples on the page.")),
-    ]
-
-    private let version: ExpositionName.Version
-    private var series: [[Tag]: [Series]] = [:]
-    private let whole = Schema(ScrapeHealth.notes.map { Schema.Field.float($0.name) })
-    private let gauge = Schema([.float("gauge")])
-
-    init(version: ExpositionName.Version) { self.version = version }
-
-    mutating func append(
-        _ isUp: Bool, _ duration: Duration, samples count: Int, _ tags: [Tag], at time: Timestamp,
-        to samples: inout SampleSet
-    ) {
-        let values = [isUp ? 1 : 0, duration.inSeconds, Double(count)]
-        let names = version == .second ? ["prometheus"] : ScrapeHealth.notes.map(\.name)
-        if series.count > 10_000 { series.removeAll() }
-        let known = series[tags] ?? names.map { Series($0, tags: tags) }
-        series[tags] = known
-        if version == .second {
-            samples.append(known[0], whole, at: time)
-            for value in values { samples.float(value) }
-        } else {
-            for (series, value) in zip(known, values) {
-                samples.append(series, gauge, at: time)
-                samples.float(value)
-            }
-        }
     }
 }

@@ -11,6 +11,8 @@ extension PrometheusInput {
                     .float("up", .none, "1 when the page of the target was read, else 0"),
                     .float("scrape_duration_seconds", .seconds, "from the request to the last point"),
                     .float("scrape_samples_scraped", .count, "samples on the page"),
+                    .float("scrape_samples_post_metric_relabeling", .count, "those that rules kept"),
+                    .float("scrape_series_added", .count, "series that the page before did not have"),
                     .float("*", .none, "the samples of the page"),
                 ],
                 note: "With `metric_version = 2`. Tags are the labels, those of the target, and `url`."),
@@ -42,6 +44,7 @@ extension PrometheusInput {
         OptionSpec(
             "target_limit", .integer(1_000), "Targets that are scraped; more are an error and left out.",
             bounds: 1...100_000),
+        OptionSpec("spread", .bool(true), "Scrapes of several targets begin one after another over the interval."),
         OptionSpec(
             "max_parallel", .integer(16), "Pages that are fetched at the same time, the quick ones first.",
             bounds: 1...1_000),
@@ -59,7 +62,9 @@ extension PrometheusInput {
         OptionSpec(
             "content_type_override", .string(""), "Read pages as this, whatever their server says.",
             choices: ["", "text", "openmetrics-text", "text/plain", "application/openmetrics-text"]),
-        OptionSpec("scrape_points", .bool(true), "Add up, scrape_duration_seconds and scrape_samples_scraped."),
+        OptionSpec("scrape_points", .bool(true), "Add up and the scrape_* fields."),
+        OptionSpec(
+            "stale_markers", .bool(true), "Tell outputs of Prometheus when a series has ended; others never see it."),
     ]
 
     private static let requestOptions: [OptionSpec] =

@@ -42,7 +42,7 @@ public actor ExpositionTransport: Transport {
     private let certificates: ServerCertificates
     private let notes: NotesBoard
     private var table: ExpositionTable
-    private var parser = LineProtocolParser()
+    private var parser = LineProtocolParser(takesSpecials: true)
     private var password: SecretReader
     /// Why the port cannot be had.
     private var trouble: String?

@@ -4,17 +4,22 @@ import Pipeline
 public struct RemoteWriteSettings: Sendable, Hashable {
     public var server: ServerSettings
     public var version: RemoteWriteEncoder.Version
+    /// How often kind, help text and unit of a metric are sent along; zero: never.
+    public var metadataInterval: Duration
 
-    public init(server: ServerSettings, version: RemoteWriteEncoder.Version = .first) {
+    public init(
+        server: ServerSettings, version: RemoteWriteEncoder.Version = .first, metadataInterval: Duration = .zero
+    ) {
         self.server = server
         self.version = version
+        self.metadataInterval = metadataInterval
     }
 }
 
 /// Writes batches to Prometheus, Mimir, Thanos or VictoriaMetrics by remote write 1.0 or 2.0.
 ///
 /// A batch lies in the spill as line protocol, like that of every output, and is turned into the message each time it is
-/// sent: the same points give the same message.
+/// sent: the same points give the same series. What is known of their metrics goes along now and then.
 /// Runs on the disk loop: a message of many series takes its time, and the collectors' ticks must not wait for it.
 /// Owns: its servers' state, and what the encoder remembers of names. Receives: `send`, `probe`. Sends: HTTP requests to
 /// its client. It has no task of its own and nothing to stop.
@@ -24,18 +29,24 @@ public actor RemoteWriteTransport: Transport {
 
     private let settings: RemoteWriteSettings
     private let servers: ServerClient
-    private var parser = LineProtocolParser()
+    private var parser = LineProtocolParser(takesSpecials: true)
     private var encoder: RemoteWriteEncoder
     private var snappy = SnappyCompressor()
+    private let notes: NotesBoard
 
+    /// `notes` is what inputs know of scraped metrics.
     public init(
         settings: RemoteWriteSettings, client: any HTTPClient, worker: WorkLoop, clock: any Clock,
-        random: JitterSource = JitterSource()
+        random: JitterSource = JitterSource(), notes: NotesBoard = NotesBoard()
     ) {
         self.settings = settings
+        self.notes = notes
         self.worker = worker
         servers = ServerClient(settings: settings.server, client: client, clock: clock, random: random)
-        encoder = RemoteWriteEncoder(version: settings.version)
+        encoder = RemoteWriteEncoder(
+            version: settings.version,
+            declared: MetricNotes(declared: InputRegistry.all.map(\.spec), version: .second),
+            metadataInterval: settings.metadataInterval)
     }
 
     public func send(_ batch: Batch, id: BatchID, deadline: Instant) async -> DeliveryOutcome {
@@ -44,11 +55,13 @@ public actor RemoteWriteTransport: Transport {
             return .data(reason: "payload cannot be decompressed", isExplained: true)
         }
         var issues = LineIssues()
+        encoder.notes = notes.current
         let request = encode(lines, &issues)
         let body = snappy.compress(request.message)
         var worst: DeliveryOutcome?
         for index in servers.order where request.samples > 0 {
             let outcome = await write(body, batch.pointCount, request.samples, id, to: index, deadline: deadline)
+            if case .delivered = outcome { encoder.confirm(request, now: servers.clock.now) }
             if servers.isSettled(outcome, by: index, &worst) { return outcome.rejecting(issues) }
             if Task.isCancelled || servers.clock.now >= deadline { break }
         }
@@ -116,7 +129,7 @@ public actor RemoteWriteTransport: Transport {
                 encoder.add(samples)
             }
         }
-        return encoder.finish()
+        return encoder.finish(now: servers.clock.now)
     }
 }
 

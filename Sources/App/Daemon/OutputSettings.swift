@@ -79,7 +79,8 @@ extension RemoteWriteSettings {
     init(_ output: OutputConfig, _ route: RouteConfig, roads: String, version: String) {
         self.init(
             server: ServerSettings(output, route, roads: roads, version: version),
-            version: RemoteWriteEncoder.Version(rawValue: output.options.string("protocol")) ?? .first)
+            version: RemoteWriteEncoder.Version(rawValue: output.options.string("protocol")) ?? .first,
+            metadataInterval: output.options.duration("metadata_interval"))
         server.token = SecretSource(output.options, "bearer_token")
         server.tokenScheme = .bearer
     }

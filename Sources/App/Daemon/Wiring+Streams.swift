@@ -20,7 +20,8 @@ extension Wiring {
         return StreamPlan(
             name: stream.name, sink: spill, codec: stream.codec,
             options: LineProtocol.Options(
-                uintSupport: stream.encoding.writesUnsigned, omitTimestamp: stream.encoding.omitsTimestamp),
+                uintSupport: stream.encoding.writesUnsigned, omitTimestamp: stream.encoding.omitsTimestamp,
+                writesSpecials: stream.encoding.writesSpecials),
             limits: BatchLimits(points: stream.encoding.flush.batchSize), rules: rules,
             flush: flushSchedule(stream.encoding.flush, config))
     }

@@ -204,7 +204,7 @@ struct Wiring: Sendable {
                 route,
                 RemoteWriteTransport(
                     settings: RemoteWriteSettings(output, route, roads: roadDirectory, version: Version.current),
-                    client: http, worker: loops.disk, clock: loops.disk))
+                    client: http, worker: loops.disk, clock: loops.disk, notes: notes))
         default:
             overRoad(
                 route,

@@ -27,6 +27,8 @@ struct RunningAggregator: Sendable {
     /// Takes a point in; true when it goes no further.
     mutating func add(_ original: Point) -> Bool {
         guard config.metric.filter.passes(name: original.name, tags: original.tags) else { return false }
+        // The end of a series is nothing to aggregate.
+        guard !original.isStaleMarker else { return config.dropsOriginal }
         counters.points &+= 1
         var point = original
         point.modify(by: config.metric.filter)

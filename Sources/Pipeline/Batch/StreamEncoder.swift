@@ -64,7 +64,8 @@ public struct StreamEncoder: ~Copyable {
     /// Points in the open batch.
     public private(set) var openPoints = 0
     private var newest = Timestamp(nanoseconds: .min)
-    /// Points that filters removed, or whose input is not configured any more, since the start.
+    /// Points that filters removed, whose input is not configured any more, or that are for streams with special values
+    /// alone (ends of series, NaN), since the start.
     public private(set) var filteredPoints: UInt64 = 0
     /// Points that line protocol cannot hold (no name, no field that is a number), since the start.
     public private(set) var unencodablePoints: UInt64 = 0
@@ -125,7 +126,7 @@ public struct StreamEncoder: ~Copyable {
             openPoints += lines
             newest = max(newest, time)
         } catch {
-            unencodablePoints &+= 1
+            if set.isSpecial(row) { filteredPoints &+= 1 } else { unencodablePoints &+= 1 }
             return
         }
         if let observer {

@@ -1,8 +1,8 @@
 /// Which outputs share a stream of batches.
 ///
 /// Points are encoded, compressed and spilled once per stream. Outputs that change nothing about them share the stream
-/// `default`, each with a cursor of its own; an output with names, filters or an encoding of its own has its own stream,
-/// named like its folder.
+/// `default`, each with a cursor of its own; those of Prometheus, which take what no database does, share `exact`. An
+/// output with names, filters or an encoding of its own has its own stream, named like its folder.
 public struct StreamLayout: Sendable, Hashable {
     public struct Stream: Sendable, Hashable {
         public var name: String
@@ -13,21 +13,23 @@ public struct StreamLayout: Sendable, Hashable {
     }
 
     public static let sharedName = "default"
+    public static let exactName = "exact"
 
     public private(set) var streams: [Stream] = []
 
     public init(_ config: Config) {
-        let plain = OutputEncoding(
-            metric: MetricOptions(), flush: FlushConfig(config.agent), writesUnsigned: false, omitsTimestamp: false,
-            isCompressed: nil)
-        let eligible = config.outputs.filter { $0.encoding.ignoringCompression == plain }
-        let wantsGzip = eligible.contains { $0.encoding.isCompressed == true }
-        let shared = eligible.filter { !(wantsGzip && $0.encoding.isCompressed == false) }.map(\.id)
-        if !shared.isEmpty {
+        var shared: [String] = []
+        for (name, writesSpecials) in [(StreamLayout.sharedName, false), (StreamLayout.exactName, true)] {
+            let plain = OutputEncoding(
+                metric: MetricOptions(), flush: FlushConfig(config.agent), writesUnsigned: false, omitsTimestamp: false,
+                isCompressed: nil, writesSpecials: writesSpecials)
+            let eligible = config.outputs.filter { $0.encoding.ignoringCompression == plain }
+            let wantsGzip = eligible.contains { $0.encoding.isCompressed == true }
+            let outputs = eligible.filter { !(wantsGzip && $0.encoding.isCompressed == false) }.map(\.id)
+            guard !outputs.isEmpty else { continue }
+            shared += outputs
             streams.append(
-                Stream(
-                    name: StreamLayout.sharedName, encoding: plain, codec: wantsGzip ? .gzip : .identity,
-                    outputs: shared))
+                Stream(name: name, encoding: plain, codec: wantsGzip ? .gzip : .identity, outputs: outputs))
         }
         for output in config.outputs where !shared.contains(output.id) {
             streams.append(

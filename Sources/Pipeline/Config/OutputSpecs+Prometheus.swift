@@ -39,6 +39,9 @@ extension OutputSpecs {
                 refusedBecause: "only legacy is available in this version"),
         ] + ServerTLSSettings.options)
 
+    /// Outputs that can say that a series has ended, and hold NaN.
+    static let takingSpecials: Set<String> = [prometheusClient.name, remoteWrite.name]
+
     /// Prometheus and all that take its remote write: Mimir, Thanos, VictoriaMetrics.
     public static let remoteWrite = PluginSpec(
         name: "prometheus_remote_write", summary: "Writes to Prometheus, Mimir, Thanos or VictoriaMetrics.",
@@ -49,6 +52,10 @@ extension OutputSpecs {
             OptionSpec(
                 "protocol", .string("1.0"), "Version of remote write; 2.0 is smaller where a server takes it.",
                 choices: RemoteWriteEncoder.Version.allCases.map(\.rawValue)),
+            OptionSpec(
+                "metadata_interval", .duration(.seconds(60)),
+                "How often kind, help text and unit of a metric are sent along; 0s: never. 2.0 sends them always.",
+                bounds: 0...86_400),
             OptionSpec(
                 "in_order", .bool(true),
                 "Live data wait for the backlog: Prometheus refuses samples that are older than the newest."),

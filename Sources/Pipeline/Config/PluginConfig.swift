@@ -97,7 +97,8 @@ public struct OutputConfig: Sendable, Hashable {
         OutputEncoding(
             metric: metric, flush: flush, writesUnsigned: options.isOn("influx_uint_support"),
             omitsTimestamp: options.isOn("influx_omit_timestamp"),
-            isCompressed: options.has("content_encoding") ? options.string("content_encoding") == "gzip" : nil)
+            isCompressed: options.has("content_encoding") ? options.string("content_encoding") == "gzip" : nil,
+            writesSpecials: OutputSpecs.takingSpecials.contains(plugin))
     }
 
     /// The id as the name of a folder: letters, digits, `_`, `-`, `:` and `#` as they are, other bytes as `%2F`.
@@ -128,15 +129,19 @@ public struct OutputEncoding: Sendable, Hashable {
     public var omitsTimestamp: Bool
     /// Whether the output wants gzip; nil = it takes both.
     public var isCompressed: Bool?
+    /// Whether ends of series, NaN and infinities are written too, as no database takes them.
+    public var writesSpecials: Bool
 
     public init(
-        metric: MetricOptions, flush: FlushConfig, writesUnsigned: Bool, omitsTimestamp: Bool, isCompressed: Bool?
+        metric: MetricOptions, flush: FlushConfig, writesUnsigned: Bool, omitsTimestamp: Bool, isCompressed: Bool?,
+        writesSpecials: Bool = false
     ) {
         self.metric = metric
         self.flush = flush
         self.writesUnsigned = writesUnsigned
         self.omitsTimestamp = omitsTimestamp
         self.isCompressed = isCompressed
+        self.writesSpecials = writesSpecials
     }
 }
 

@@ -39,6 +39,8 @@ public struct ExpositionFamily: Sendable {
     public var kind: ExpositionKind
     /// The help text; empty without one.
     public var help: String
+    /// As OpenMetrics says it; empty without one.
+    public var unit = ""
     public var samples: [ExpositionSample] = []
 }
 

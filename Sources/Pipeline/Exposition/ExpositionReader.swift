@@ -33,10 +33,12 @@ public enum ExpositionFormat: Sendable, Hashable {
 public struct ExpositionReader: Sendable {
     private static let familiesLimit = 100_000
     private static let helpLimit = 1_024
+    private static let unitLimit = 64
 
     private struct Declaration {
         var kind = ExpositionKind.untyped
         var help = ""
+        var unit = ""
         var isBroken = false
     }
 
@@ -132,7 +134,8 @@ public struct ExpositionReader: Sendable {
             return
         }
         let isType = cursor.equals(keyword, Array("TYPE".utf8))
-        guard isType || cursor.equals(keyword, Array("HELP".utf8)) else { return }
+        let isUnit = format == .openMetrics && cursor.equals(keyword, Array("UNIT".utf8))
+        guard isType || isUnit || cursor.equals(keyword, Array("HELP".utf8)) else { return }
         var name = line.word()
         if name.count >= 2, bytes[name.lowerBound] == UInt8(ascii: "\""),
             bytes[name.upperBound - 1] == UInt8(ascii: "\"")
@@ -154,6 +157,11 @@ public struct ExpositionReader: Sendable {
                 declared[text]?.kind = kind
                 current?.kind = kind
             }
+        } else if isUnit {
+            begin(text)
+            let unit = ExpositionReader.text(bytes[cursor.trimmed(rest)].prefix(Self.unitLimit)) ?? ""
+            declared[text]?.unit = unit
+            current?.unit = unit
         } else {
             begin(text)
             let help = ExpositionReader.text(bytes[rest].prefix(Self.helpLimit)) ?? ""
@@ -220,6 +228,7 @@ public struct ExpositionReader: Sendable {
         let known = declared[name]
         if known == nil, declared.count < Self.familiesLimit { declared[name] = Declaration() }
         current = ExpositionFamily(name: name, kind: known?.kind ?? .untyped, help: known?.help ?? "")
+        current?.unit = known?.unit ?? ""
         currentName = Array(name.utf8)
     }
 

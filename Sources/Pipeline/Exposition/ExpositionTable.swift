@@ -2,7 +2,8 @@
 ///
 /// Shape: families by metric name; in a family the samples by their labels. A field becomes one sample; the tags of its
 /// point, and its string fields if wanted, are the labels. Of two values for one sample the one with the later time
-/// stays, so that a backlog never replaces live data. A sample goes when nothing was added to it for `expiration`.
+/// stays, so that a backlog never replaces live data. A sample goes when its series ends (`Double.staleMarker`), or when
+/// nothing was added to it for `expiration`.
 /// Bounds: `seriesLimit` samples with `bytesLimit` of names and labels; fields beyond are refused, their points counted.
 /// Source: Telegraf's `prometheus_client` output.
 public struct ExpositionTable: Sendable {
@@ -121,10 +122,23 @@ public struct ExpositionTable: Sendable {
                 labels += labels.isEmpty ? column.label : "," + column.label
                 key += key.isEmpty ? column.label : "," + column.label
             }
+            if kind == .float, Double(bitPattern: cell).isStaleMarker {
+                end(column.metric, key, row.time)
+                continue
+            }
             let sample = Sample(labels: labels, cell: cell, kind: kind, time: row.time, added: now)
             if !put(sample, column.metric, key) { hasRoom = false }
         }
         return hasRoom
+    }
+
+    /// Removes a sample whose series has ended.
+    private mutating func end(_ metric: String, _ key: String, _ time: Timestamp) {
+        guard let old = families[metric]?[key], old.time <= time else { return }
+        bytes -= ExpositionTable.size(key, old)
+        count -= 1
+        families[metric]?[key] = nil
+        if families[metric]?.isEmpty == true { families[metric] = nil }
     }
 
     /// False when there is no room.

@@ -8,7 +8,8 @@ extension MetricNotes {
                 guard let name = ExpositionName.metric(metric.measurement, field.name, version) else { continue }
                 let kind: ExpositionKind = MetricNotes.isCounter(metric.measurement, field) ? .counter : .gauge
                 let unit = field.unit == .none ? "" : " (\(field.unit.rawValue))"
-                add(name, Note(kind, help: field.source + unit))
+                let hasUnit = field.unit != .none && field.unit != .count
+                add(name, Note(kind, help: field.source + unit, unit: hasUnit ? field.unit.rawValue : ""))
             }
         }
     }

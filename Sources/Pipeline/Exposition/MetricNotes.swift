@@ -1,4 +1,4 @@
-/// What is known of metrics by their names as Prometheus sees them: kind and help text. Line protocol carries neither,
+/// What is known of metrics by their names as Prometheus sees them: kind, help text and unit. Line protocol carries none,
 /// so inputs that know them leave them here, and outputs that show them look here.
 ///
 /// Bounds: `limit` names; of more the newest are kept in two generations.
@@ -6,10 +6,13 @@ public struct MetricNotes: Sendable {
     public struct Note: Sendable, Hashable {
         public var kind: ExpositionKind
         public var help: String
+        /// As OpenMetrics names units; empty where none is known.
+        public var unit: String
 
-        public init(_ kind: ExpositionKind, help: String) {
+        public init(_ kind: ExpositionKind, help: String, unit: String = "") {
             self.kind = kind
             self.help = help
+            self.unit = unit
         }
     }
 

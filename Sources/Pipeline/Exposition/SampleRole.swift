@@ -42,15 +42,15 @@ struct SampleRole: Hashable {
     /// What is to be remembered of the metric for those who show it again as text 0.0.4.
     func note(_ name: String, _ family: ExpositionFamily) -> (name: String, note: MetricNotes.Note)? {
         switch part {
-        case .bucket: (String(name.dropLast(7)), MetricNotes.Note(kind, help: family.help))
-        case .quantile: (name, MetricNotes.Note(kind, help: family.help))
-        case .sum: (String(name.dropLast(4)), MetricNotes.Note(kind, help: family.help))
-        case .count: (String(name.dropLast(6)), MetricNotes.Note(kind, help: family.help))
-        case .created: (name, MetricNotes.Note(.gauge, help: family.help))
+        case .bucket: (String(name.dropLast(7)), MetricNotes.Note(kind, help: family.help, unit: family.unit))
+        case .quantile: (name, MetricNotes.Note(kind, help: family.help, unit: family.unit))
+        case .sum: (String(name.dropLast(4)), MetricNotes.Note(kind, help: family.help, unit: family.unit))
+        case .count: (String(name.dropLast(6)), MetricNotes.Note(kind, help: family.help, unit: family.unit))
+        case .created: (name, MetricNotes.Note(.gauge, help: family.help, unit: family.unit))
         case .whole:
             switch kind {
-            case .counter, .gauge, .untyped: (name, MetricNotes.Note(kind, help: family.help))
-            case .info, .stateSet: (name, MetricNotes.Note(.gauge, help: family.help))
+            case .counter, .gauge, .untyped: (name, MetricNotes.Note(kind, help: family.help, unit: family.unit))
+            case .info, .stateSet: (name, MetricNotes.Note(.gauge, help: family.help, unit: family.unit))
             case .histogram, .summary, .gaugeHistogram: nil
             }
         }

@@ -4,14 +4,17 @@
 /// are its bounds or quantiles, `sum` and `count`. Version 2: measurement `prometheus`, field = name of the sample, all
 /// labels are tags.
 /// Series are remembered by the bytes they are written in, so that a page like the one before makes no text.
-/// Values that are not finite are left out: no database of points holds them.
-/// Bounds: `samplesLimit` samples a page, two generations of as many remembered series.
+/// A series that was on the page before and is not on this one gets an end (`Double.staleMarker`), and so do all when a
+/// page cannot be had; what comes with a time of its own is exempt, as in Prometheus.
+/// Bounds: `samplesLimit` samples a page, two generations of as many remembered series, `SeriesPresence`.
 public struct ScrapeWriter {
     public struct Settings: Sendable, Hashable {
         public var version = ExpositionName.Version.first
         /// Gives all points the time of the gather.
         public var ignoresTimes = false
         public var samplesLimit = 200_000
+        /// Whether series that went get an end.
+        public var marksEnds = true
         /// Applied to each series that is new.
         public var rules: [RelabelRule] = []
 
@@ -23,32 +26,16 @@ public struct ScrapeWriter {
         public var samples = SampleSet()
         /// Samples on the page, those without a point included.
         public var count = 0
+        /// Samples that rules kept.
+        public var keptCount = 0
+        /// Series that the page before did not have.
+        public var addedCount = 0
         /// Lines that were not taken.
         public var complaints: [String] = []
         /// Why nothing of the page counts.
         public var failure: String?
         /// Kind and help of metrics that were not seen before.
         public var notes: [(name: String, note: MetricNotes.Note)] = []
-    }
-
-    /// A series as it is written, and where its value goes.
-    private final class Known {
-        let kind: ExpositionKind
-        /// nil: a rule drops it.
-        let series: Series?
-        let field: Schema.Field
-        /// For a point with this field alone.
-        let schema: Schema
-        /// Whether the value is one field of several.
-        let isPart: Bool
-
-        init(_ kind: ExpositionKind, _ series: Series?, _ field: Schema.Field, _ schema: Schema, isPart: Bool) {
-            self.kind = kind
-            self.series = series
-            self.field = field
-            self.schema = schema
-            self.isPart = isPart
-        }
     }
 
     /// A point that is being put together.
@@ -61,10 +48,11 @@ public struct ScrapeWriter {
 
     private let settings: Settings
     private let tags: [Tag]
-    private var known: ByteTable<Known>
+    private var known: ByteTable<ScrapedSeries>
     private var cache = ForeignSeries(limit: 65_536)
     private var parts: [Parts] = []
     private var places: [ObjectIdentifier: Int] = [:]
+    private var presence = SeriesPresence()
 
     /// `tags` are those of the target; they win over labels of the same name.
     public init(_ settings: Settings, tags: [Tag]) {
@@ -77,6 +65,7 @@ public struct ScrapeWriter {
     public mutating func read(_ bytes: [UInt8], _ format: ExpositionFormat, at time: Timestamp) -> Page {
         var page = Page()
         var reader = ExpositionReader(bytes, format: format)
+        presence.begin()
         while let family = reader.next() {
             page.count += family.samples.count
             guard page.count <= settings.samplesLimit else {
@@ -89,8 +78,28 @@ public struct ScrapeWriter {
             page.complaints = reader.complaints
             if !reader.isComplete { page.failure = "the page ends without # EOF: a part of it is missing" }
         }
-        if page.failure != nil { page.samples = SampleSet() }
+        page.addedCount = presence.added
+        if page.failure != nil {
+            page.samples = end(at: time)
+        } else {
+            ScrapeWriter.end(presence.finish(), at: time, &page.samples)
+        }
         return page
+    }
+
+    /// The ends of all series of the last page, for a target that failed or went.
+    public mutating func end(at time: Timestamp) -> SampleSet {
+        var samples = SampleSet()
+        ScrapeWriter.end(presence.clear(), at: time, &samples)
+        return samples
+    }
+
+    private static func end(_ gone: [ScrapedSeries], at time: Timestamp, _ samples: inout SampleSet) {
+        for each in gone {
+            guard let series = each.series else { continue }
+            samples.append(series, each.schema, at: time)
+            samples.float(.staleMarker)
+        }
     }
 
     private mutating func write(_ family: ExpositionFamily, _ bytes: [UInt8], _ time: Timestamp, _ page: inout Page) {
@@ -98,7 +107,7 @@ public struct ScrapeWriter {
             let found = bytes.withUnsafeBufferPointer {
                 known.find(UnsafeBufferPointer(rebasing: $0[sample.series]))
             }
-            let target: Known
+            let target: ScrapedSeries
             if let found, found.kind == family.kind {
                 target = found
             } else {
@@ -107,8 +116,10 @@ public struct ScrapeWriter {
                     known.insert(target, for: UnsafeBufferPointer(rebasing: $0[sample.series]))
                 }
             }
-            guard let series = target.series, sample.value.isFinite else { continue }
+            guard let series = target.series else { continue }
+            page.keptCount &+= 1
             let own = settings.ignoresTimes ? time : sample.time ?? time
+            if settings.marksEnds, settings.ignoresTimes || sample.time == nil { presence.add(target) }
             if target.isPart {
                 add(sample.value, target.field, series, own)
             } else {
@@ -142,7 +153,7 @@ public struct ScrapeWriter {
 
     private mutating func make(
         _ family: ExpositionFamily, _ sample: ExpositionSample, _ bytes: [UInt8], _ page: inout Page
-    ) -> Known {
+    ) -> ScrapedSeries {
         var name = ExpositionReader.text(bytes[sample.name]) ?? ""
         var labels = ExpositionLabels.read(bytes, sample.labels)
         if !settings.rules.isEmpty {
@@ -153,7 +164,7 @@ public struct ScrapeWriter {
         }
         guard !name.isEmpty else {
             let field = Schema.Field.float("value")
-            return Known(family.kind, nil, field, cache.schema([field]), isPart: false)
+            return ScrapedSeries(family.kind, nil, field, cache.schema([field]), isPart: false)
         }
         let role = SampleRole(name, family.kind)
         if let note = role.note(name, family) { page.notes.append(note) }
@@ -168,7 +179,7 @@ public struct ScrapeWriter {
         tags.sort { $0.key < $1.key }
         tags += self.tags
         let field = Schema.Field.float(key)
-        return Known(
+        return ScrapedSeries(
             family.kind, cache.series(measurement, tags), field, cache.schema([field]),
             isPart: settings.version == .first && role.isPart)
     }

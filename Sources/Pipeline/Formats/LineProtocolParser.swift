@@ -42,14 +42,17 @@ public struct LineProtocolParser {
     private let limits: Limits
     /// Tags that every point gets; they replace what a line says.
     private let extraTags: [Tag]
+    private let takesSpecials: Bool
     private var series = ByteTable<KnownSeries>()
     private var shapes = ByteTable<FieldShape>()
     private var cells: [UInt64] = []
     private var shapeBytes: [UInt8] = []
 
-    public init(limits: Limits = Limits(), extraTags: [Tag] = []) {
+    /// `takesSpecials` is for lines of our own streams: floats that are not finite, see `SpecialFloat`.
+    public init(limits: Limits = Limits(), extraTags: [Tag] = [], takesSpecials: Bool = false) {
         self.limits = limits
         self.extraTags = extraTags
+        self.takesSpecials = takesSpecials
     }
 
     /// Reads until the set holds `Limits.rows` rows or the text ends; true while there is more. Points without a time of
@@ -63,7 +66,7 @@ public struct LineProtocolParser {
             guard samples.rows.count < limits.rows else { return true }
             position.line &+= 1
             let strings = samples.strings.count
-            var reader = LineReader(bytes: bytes, at: position.offset)
+            var reader = LineReader(bytes: bytes, at: position.offset, takesSpecials: takesSpecials)
             do throws(LineIssueReason) {
                 try readLine(&reader, time, factor, &samples)
                 position.offset = reader.at

@@ -4,10 +4,13 @@ struct LineReader {
     var at: Int
     /// Line ends inside of quoted strings.
     var newlines = 0
+    /// Whether a float may be one of the words of `SpecialFloat`.
+    private let takesSpecials: Bool
 
-    init(bytes: UnsafeBufferPointer<UInt8>, at: Int) {
+    init(bytes: UnsafeBufferPointer<UInt8>, at: Int, takesSpecials: Bool = false) {
         self.bytes = bytes
         self.at = at
+        self.takesSpecials = takesSpecials
     }
 
     /// Behind the next LF, or the end.
@@ -98,7 +101,11 @@ struct LineReader {
         case UInt8(ascii: ","), UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r"):
             throw .missingFieldValue
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"):
-            result = try LineProtocolNumber.readBool(bytes, at)
+            if takesSpecials, let special = SpecialFloat.read(bytes, at) {
+                result = special
+            } else {
+                result = try LineProtocolNumber.readBool(bytes, at)
+            }
         default: throw .badNumber
         }
         at = result.end

@@ -17,11 +17,17 @@ public enum LineProtocol {
         public var maxLineBytes: Int?
         /// Leave the timestamp out.
         public var omitTimestamp: Bool
+        /// Write floats that are not finite as words, see `SpecialFloat`; otherwise they are left out.
+        public var writesSpecials: Bool
 
-        public init(uintSupport: Bool = false, maxLineBytes: Int? = nil, omitTimestamp: Bool = false) {
+        public init(
+            uintSupport: Bool = false, maxLineBytes: Int? = nil, omitTimestamp: Bool = false,
+            writesSpecials: Bool = false
+        ) {
             self.uintSupport = uintSupport
             self.maxLineBytes = maxLineBytes
             self.omitTimestamp = omitTimestamp
+            self.writesSpecials = writesSpecials
         }
     }
 
@@ -167,8 +173,12 @@ public enum LineProtocol {
             }
         case .float:
             let value = Double(bitPattern: cell)
-            guard value.isFinite else { return false }
-            out.append(decimal: value)
+            if value.isFinite {
+                out.append(decimal: value)
+            } else {
+                guard options.writesSpecials else { return false }
+                SpecialFloat.word(value).withUTF8Buffer { out.append(contentsOf: $0) }
+            }
         case .bool:
             out.append(cell != 0 ? "true" : "false")
         case .string:

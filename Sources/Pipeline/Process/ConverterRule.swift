@@ -55,6 +55,8 @@ public struct ConverterRule: Sendable, Hashable {
     private func convertFields(_ point: inout Point) {
         for field in point.fields {
             guard let choice = fields.first(where: { $0.keys.matches(field.key) }) else { continue }
+            // The end of a series has no value that could be converted.
+            if case .float(let value) = field.value, value.isStaleMarker { continue }
             switch choice.target {
             case .measurement:
                 point.name = FieldConversion.string(field.value)

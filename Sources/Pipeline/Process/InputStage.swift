@@ -37,8 +37,8 @@ struct InputStage: Sendable {
             case .bool: point.append(newField: field.key, .bool(cell != 0))
             case .float:
                 let value = Double(bitPattern: cell)
-                // No field at all, as everywhere.
-                if value.isFinite { point.append(newField: field.key, .float(value)) }
+                // No field at all, as everywhere; the end of a series goes on.
+                if value.isFinite || value.isStaleMarker { point.append(newField: field.key, .float(value)) }
             case .string:
                 if cell < UInt64(set.strings.count) {
                     point.append(newField: field.key, .string(set.strings[Int(cell)]))

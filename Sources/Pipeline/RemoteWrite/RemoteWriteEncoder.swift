@@ -1,10 +1,10 @@
 /// Turns points into the message of Prometheus remote write, 1.0 or 2.0.
 ///
 ///     encoder.add(samples)
-///     let request = encoder.finish()   // protobuf, before compression
+///     let request = encoder.finish(now: now)   // protobuf, before compression
 ///
 /// Shape: a field becomes a sample of the series `measurement_field` with the point's tags as labels, as
-/// `prometheus_client` names it; texts are left out, flags are 0 and 1. Samples of a series stand together, oldest
+/// `prometheus_client` names it; texts are left out, flags are 0 and 1, ends of series are the NaN that says so. Samples of a series stand together, oldest
 /// first; of two in one millisecond the later one stays. Labels are sorted by name, an empty value is no label.
 /// Bounds: what is remembered of names is forgotten beyond `cacheLimit` of them; of a message's own data nothing stays.
 /// Source: the Remote-Write specifications 1.0 and 2.0 of Prometheus.
@@ -24,6 +24,8 @@ public struct RemoteWriteEncoder {
     private struct Target {
         /// Names and values by turns, sorted by name, as indexes of `texts`.
         let labels: [UInt32]
+        /// Its name, as an index of `metadata`.
+        let metric: Int
         var samples: [Sample] = []
     }
 
@@ -50,12 +52,27 @@ public struct RemoteWriteEncoder {
     private var textIndex: [String: UInt32] = [:]
     /// Targets with samples of this message, in the order of their first one.
     private var used: [Int] = []
+    private var metadata: MetadataBook
 
-    public init(version: Version) { self.version = version }
+    /// What is told of a metric besides its samples: at most every `metadataInterval`, never with zero. `declared` is
+    /// what our own inputs say of theirs.
+    public init(version: Version, declared: MetricNotes = MetricNotes(), metadataInterval: Duration = .zero) {
+        self.version = version
+        metadata = MetadataBook(declared: declared, interval: metadataInterval)
+    }
+
+    /// What is known of scraped metrics.
+    public var notes: MetricNotes {
+        get { metadata.notes }
+        set { metadata.notes = newValue }
+    }
+
+    /// A server has taken a request.
+    public mutating func confirm(_ request: Request, now: Instant) { metadata.confirm(request.families, now: now) }
 
     /// Adds every number of the points.
     public mutating func add(_ set: SampleSet) {
-        if max(known.count, targets.count) > Self.cacheLimit, used.isEmpty { forget() }
+        if max(known.count, targets.count, texts.count / 8) > Self.cacheLimit, used.isEmpty { forget() }
         for row in set.rows {
             let known = known(row.series, row.schema)
             let milliseconds = row.time.nanoseconds.flooredMilliseconds
@@ -100,22 +117,31 @@ public struct RemoteWriteEncoder {
     public struct Request: Sendable, Hashable {
         public var message: [UInt8]
         public var samples: Int
+        /// Families that it tells of besides their samples; 1.0 only.
+        public var families: [String] = []
     }
 
     /// The message of what was added since the last call.
-    public mutating func finish() -> Request {
+    public mutating func finish(now: Instant = .zero) -> Request {
         var count = 0
         for index in used { count += targets[index].samples.count }
-        let message = version == .first ? firstMessage() : secondMessage()
+        var message: [UInt8]
+        var due: [(name: String, note: MetricNotes.Note)] = []
+        switch version {
+        case .first:
+            due = metadata.due(used.map { targets[$0].metric }, now: now)
+            message = firstMessage(due)
+        case .second: message = secondMessage()
+        }
         for index in used { targets[index].samples.removeAll(keepingCapacity: true) }
         used.removeAll(keepingCapacity: true)
-        return Request(message: message, samples: count)
+        return Request(message: message, samples: count, families: due.map(\.name))
     }
 
     // MARK: 1.0
 
-    /// `WriteRequest`: field 1 a `TimeSeries` of labels (1) and samples (2).
-    private func firstMessage() -> [UInt8] {
+    /// `WriteRequest`: field 1 a `TimeSeries` of labels (1) and samples (2), field 3 what is told of a family.
+    private func firstMessage(_ families: [(name: String, note: MetricNotes.Note)]) -> [UInt8] {
         var out = ByteWriter(capacity: 64 * 1_024)
         for index in used {
             let target = targets[index]
@@ -136,6 +162,7 @@ public struct RemoteWriteEncoder {
             }
             for sample in target.samples { sample.append(to: &out) }
         }
+        for family in families { out.append(metadata: family.name, family.note) }
         return out.bytes
     }
 
@@ -148,30 +175,37 @@ public struct RemoteWriteEncoder {
 
     // MARK: 2.0
 
-    /// `Request`: field 4 all texts, the empty one first; field 5 a `TimeSeries` of references to labels (1) and
-    /// samples (2).
-    private func secondMessage() -> [UInt8] {
+    /// `Request`: field 4 all texts, the empty one first; field 5 a `TimeSeries` of references to labels (1), samples (2)
+    /// and what is told of its family (5).
+    private mutating func secondMessage() -> [UInt8] {
         var series = ByteWriter(capacity: 64 * 1_024)
         var symbols = ByteWriter(capacity: 4_096)
         symbols.append(run: 4, count: 0)
         var references: [UInt32: UInt64] = [:]
+        func symbol(_ label: UInt32) -> UInt64 {
+            if let reference = references[label] { return reference }
+            let text = texts[Int(label)]
+            let reference = UInt64(references.count + 1)
+            references[label] = reference
+            symbols.append(run: 4, count: text.count)
+            symbols.append(text)
+            return reference
+        }
         for index in used {
             let target = targets[index]
-            let labels = target.labels.map { label in
-                if let reference = references[label] { return reference }
-                let reference = UInt64(references.count + 1)
-                references[label] = reference
-                symbols.append(run: 4, count: texts[Int(label)].count)
-                symbols.append(texts[Int(label)])
-                return reference
-            }
+            let labels = target.labels.map(symbol)
+            let note = metadata.family(of: target.metric)?.note
+            let help = note.flatMap { $0.help.isEmpty ? nil : symbol(reference(to: $0.help)) } ?? 0
+            let unit = note.flatMap { $0.unit.isEmpty ? nil : symbol(reference(to: $0.unit)) } ?? 0
             let labelBytes = labels.reduce(0) { $0 + ByteWriter.size(varint: $1) }
             var size = 1 + ByteWriter.size(varint: UInt64(labelBytes)) + labelBytes
             for sample in target.samples { size += 2 + sample.size }
+            if note != nil { size += 2 + ByteWriter.metadataSize(help, unit) }
             series.append(run: 5, count: size)
             series.append(run: 1, count: labelBytes)
             for label in labels { series.append(varint: label) }
             for sample in target.samples { sample.append(to: &series) }
+            if let note { series.append(metadata: note, help: help, unit: unit) }
         }
         series.withBytes { symbols.append(contentsOf: $0) }
         return symbols.bytes
@@ -183,28 +217,28 @@ public struct RemoteWriteEncoder {
         let key = KnownKey(series: ObjectIdentifier(series), schema: ObjectIdentifier(schema))
         if let known = known[key] { return known }
         let columns = schema.fields.map { field in
-            field.kind == .string ? nil : labels(series, field.key).map { target(of: $0) }
+            field.kind == .string ? nil : labels(series, field.key).map { target(of: $0.labels, $0.metric) }
         }
         let made = Known(series: series, schema: schema, targets: columns)
         known[key] = made
         return made
     }
 
-    /// Names and values by turns; nil when nothing of the name can be used.
-    private func labels(_ series: Series, _ field: String) -> [String]? {
+    /// Names and values by turns, and the name of the metric; nil when nothing of the name can be used.
+    private func labels(_ series: Series, _ field: String) -> (labels: [String], metric: String)? {
         guard let metric = ExpositionName.metric(series.measurement, field, .second) else { return nil }
         var labels = ["__name__": metric]
         for tag in series.tags where !tag.value.isEmpty {
             if let name = ExpositionName.label(tag.key), labels[name] == nil { labels[name] = tag.value }
         }
-        return labels.sorted { Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
-            .flatMap { [$0.key, $0.value] }
+        let sorted = labels.sorted { Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
+        return (sorted.flatMap { [$0.key, $0.value] }, metric)
     }
 
-    private mutating func target(of labels: [String]) -> Int {
+    private mutating func target(of labels: [String], _ metric: String) -> Int {
         let key = labels.map { reference(to: $0) }
         if let index = targetOfLabels[key] { return index }
-        targets.append(Target(labels: key))
+        targets.append(Target(labels: key, metric: metadata.index(of: metric)))
         targetOfLabels[key] = targets.count - 1
         return targets.count - 1
     }
@@ -223,6 +257,7 @@ public struct RemoteWriteEncoder {
         targetOfLabels = [:]
         texts = []
         textIndex = [:]
+        metadata.forget()
     }
 }
 

@@ -92,7 +92,8 @@ struct PrometheusInputTests {
         #expect(
             lines == [
                 "prometheus,l=1,url=http://a:1 x=5", "prometheus,url=http://a:1 y=2",
-                "prometheus,url=http://a:1 scrape_duration_seconds=T,scrape_samples_scraped=2,up=1",
+                "prometheus,url=http://a:1 scrape_duration_seconds=T,scrape_samples_post_metric_relabeling=2,"
+                    + "scrape_samples_scraped=2,scrape_series_added=2,up=1",
             ])
         let request = try #require(server.requests.first)
         #expect(request.headers.contains("Accept-Encoding: gzip") && request.timeout == .seconds(5))
@@ -134,7 +135,8 @@ struct PrometheusInputTests {
             let (lines, errors) = await gather(try input(set))
             #expect(errors == ["http://\(name): \(reason)"])
             let tags = "prometheus,url=http://\(name) scrape_duration_seconds=T,"
-            #expect(lines == [tags + "scrape_samples_scraped=0,up=0"])
+            let none = "scrape_samples_post_metric_relabeling=0,scrape_samples_scraped=0,scrape_series_added=0,up=0"
+            #expect(lines == [tags + none])
         }
     }
 
@@ -203,6 +205,55 @@ struct PrometheusInputTests {
         #expect(lines == [] && errors == [])
     }
 
+    @Test("what fails or goes ends its series, those of the scrape too when the target goes")
+    func ends() async throws {
+        host.file("absolute/etc/t.json", #"[{"targets": ["a:1", "b:1"]}]"#)
+        server.page("http://a:1/metrics", "v 1\n")
+        server.page("http://b:1/metrics", "w 1\n")
+        let input = try input(["file_sd_files": .strings(["/etc/t.json"]), "metric_version": .integer(2)])
+        func ended() async -> [String] {
+            let now = Instant(nanoseconds: 1_000_000_000_000)
+            let samples = await input.gather(at: .zero, now: now, deadline: now + .seconds(10)).samples
+            return samples.rows.filter { Double(bitPattern: samples.cells[$0.firstCell]).isStaleMarker }
+                .map { "\($0.series.tags.first?.value ?? "") \($0.schema.fields[0].key)" }.sorted()
+        }
+        #expect(await ended() == [])
+        server.page("http://a:1/metrics", "", status: 500)
+        #expect(await ended() == ["http://a:1/metrics v"])
+        #expect(await ended() == [])
+        host.file("absolute/etc/t.json", #"[{"targets": ["a:1"]}]"#)
+        #expect(await ended() == ["http://b:1/metrics up", "http://b:1/metrics w"])
+        host.file("absolute/etc/t.json", "[]")
+        #expect(await ended() == ["http://a:1/metrics up"])
+        #expect(await ended() == [])
+    }
+
+    @Test("scrapes of several targets are spread over the interval, with times of their own", .timeLimit(.minutes(1)))
+    func spread() async throws {
+        let clock = ManualClock()
+        for name in ["a", "b", "c"] { server.page("http://\(name)/metrics", "v 1\n") }
+        var environment = InputEnvironment(alone: host)
+        environment.http = server
+        environment.clock = clock
+        let set: [String: OptionValue] = [
+            "urls": .strings(["http://a", "http://b", "http://c"]), "scrape_points": .bool(false),
+        ]
+        let input = try PrometheusInput(
+            options: OptionValues(PrometheusInput.spec.options, set: set), environment: environment)
+        let collected = Collected()
+        let serving = Task { try await input.serve(collected) }
+        await eventually("serving") { await input.isServing }
+        let now = clock.now
+        _ = await input.gather(at: .zero, now: now, deadline: now + .seconds(10))
+        for count in 1...3 {
+            await eventually("scrape \(count)") { collected.all.count == count }
+            #expect(server.requests.count == count)
+            clock.advance(by: .seconds(3))
+        }
+        serving.cancel()
+        _ = await serving.result
+    }
+
     @Test("targets of a server, which gets no credentials; more than the limit are left out")
     func servers() async throws {
         server.page("http://sd/targets", #"[{"targets": ["a:1", "b:1"]}]"#, type: "application/json")
@@ -246,6 +297,7 @@ struct PrometheusInputTests {
         environment.http = server
         let set: [String: OptionValue] = [
             "urls": .strings(["http://hangs", "http://a"]), "scrape_points": .bool(false), "max_parallel": .integer(2),
+            "spread": .bool(false),
         ]
         let input = try PrometheusInput(
             options: OptionValues(PrometheusInput.spec.options, set: set), environment: environment)

@@ -91,10 +91,10 @@ class EndToEnd(unittest.TestCase):
         self.addCleanup(made.stop)
         return made
 
-    def victoria(self):
+    def victoria(self, *options):
         """A real VictoriaMetrics."""
         self.needs_program("victoria-metrics")
-        made = victoria.Victoria()
+        made = victoria.Victoria(*options)
         self.addCleanup(made.stop)
         return made
 

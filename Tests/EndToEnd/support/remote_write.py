@@ -84,13 +84,35 @@ def samples(message, version):
             elif version == "1.0":
                 pair = dict(fields(part))
                 labels.append((pair[1].decode(), pair[2].decode()))
-            else:
+            elif inner == 1:
                 at, numbers = 0, []
                 while at < len(part):
                     index, at = varint(part, at)
                     numbers.append(symbols[index])
                 labels += list(zip(numbers[::2], numbers[1::2]))
         found.append((tuple(labels), points))
+    return found
+
+
+def metadata(message, version):
+    """[(number of the kind, family, help text, unit)] of a message of 1.0; [(number of the kind, metric, …)] of 2.0."""
+    parts = fields(message)
+    if version == "1.0":
+        each = [dict(fields(value)) for number, value in parts if number == 3]
+        return [(one[1],) + tuple(one.get(number, b"").decode() for number in (2, 4, 5)) for one in each]
+    symbols, found = [value.decode() for number, value in parts if number == 4], []
+    for value in (value for number, value in parts if number == 5):
+        labels, told, at = [], None, 0
+        for inner, part in fields(value):
+            if inner == 1:
+                while at < len(part):
+                    index, at = varint(part, at)
+                    labels.append(symbols[index])
+            elif inner == 5:
+                told = dict(fields(part))
+        if told is not None:
+            name = dict(zip(labels[::2], labels[1::2]))["__name__"]
+            found.append((told[1], name, symbols[told[3]], symbols[told[4]]))
     return found
 
 
@@ -101,6 +123,7 @@ class Receiver:
         self.version = version
         self.requests = []
         self.stored = []
+        self.metadata = []
         self.answer = lambda found: (204, {}, b"")
         receiver = self
 
@@ -109,7 +132,9 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                found = samples(unsnappy(body), receiver.version)
+                message = unsnappy(body)
+                found = samples(message, receiver.version)
+                receiver.metadata.append(metadata(message, receiver.version))
                 receiver.requests.append((dict(self.headers), self.path, found))
                 status, headers, text = receiver.answer(found)
                 if status < 300:

@@ -11,9 +11,10 @@ from .processes import wait_until
 
 
 class Victoria:
-    """One server; `start` after `stop` keeps its data."""
+    """One server; `start` after `stop` keeps its data. `options` are words of its command line."""
 
-    def __init__(self):
+    def __init__(self, *options):
+        self.options = list(options)
         self.folder = processes.folder()
         self.port = free_port()
         self.process = None
@@ -27,7 +28,7 @@ class Victoria:
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = processes.spawn(
                 ["victoria-metrics", "-httpListenAddr=127.0.0.1:%d" % self.port, "-retentionPeriod=100y",
-                 "-storageDataPath=%s/data" % self.folder], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                 "-storageDataPath=%s/data" % self.folder] + self.options, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_until(lambda: self.get("/health") == b"OK", 60, "VictoriaMetrics answers")
 
     def stop(self):
@@ -38,7 +39,7 @@ class Victoria:
             return reply.read()
 
     def points(self, match):
-        """{(labels as sorted pairs, time in ms): value} of the series that match a selector."""
+        """{(labels as sorted pairs, time in ms): value} of the series that match a selector; None is the end of one."""
         self.get("/internal/force_flush")
         text = self.get("/api/v1/export?" + urllib.parse.urlencode({"match[]": match})).decode()
         found = {}

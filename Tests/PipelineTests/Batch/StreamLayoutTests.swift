@@ -23,6 +23,16 @@ struct StreamLayoutTests {
         #expect(layout.streams.first?.codec == .gzip)
     }
 
+    @Test("outputs of Prometheus share a stream with what databases do not take")
+    func exact() {
+        let layout = layout(
+            output("prometheus_client", "prometheus_client"), output("influxdb", "influxdb"),
+            output("prometheus_remote_write", "prometheus_remote_write"))
+        #expect(layout.streams.map(\.name) == ["default", "exact"])
+        #expect(layout.streams.map(\.encoding.writesSpecials) == [false, true])
+        #expect(layout.streams.last?.outputs == ["prometheus_client", "prometheus_remote_write"])
+    }
+
     @Test("an output with names, filters or a flush interval of its own has a stream of its own")
     func own() {
         let layout = layout(

@@ -13,7 +13,7 @@ import Testing
 
     @discardableResult
     private func add(_ lines: String, to table: inout ExpositionTable, at seconds: Int = 0) -> Int {
-        var parser = LineProtocolParser()
+        var parser = LineProtocolParser(takesSpecials: true)
         let (set, issues) = parser.parse(all: Array(lines.utf8), at: .zero)
         #expect(issues.count == 0)
         return table.add(set, now: at(seconds))
@@ -114,6 +114,17 @@ import Testing
         #expect(table.isHistory(.zero, wall: .zero + .seconds(61)))
         #expect(!table.isHistory(.zero, wall: .zero + .seconds(60)))
         #expect(!kept.isHistory(.zero, wall: .zero + .seconds(61)))
+    }
+
+    @Test("a series that ends leaves the page at once, unless a newer value is there")
+    func ends() {
+        var table = table { $0.version = .second }
+        _ = add("m,a=1 v=1,w=1 1000000000\nm,a=2 v=2 3000000000\n", to: &table)
+        #expect(table.count == 3)
+        _ = add("m,a=1 v=Stale 2000000000\nm,a=2 v=Stale 2000000000\nm,a=3 v=Stale 2000000000\n", to: &table)
+        #expect(page(&table).filter { !$0.hasPrefix("#") } == ["m_v{a=\"2\"} 2", "m_w{a=\"1\"} 1"])
+        _ = add("m,a=1 v=Stale,w=Stale 4000000000\nm,a=2 v=NaN 4000000000\n", to: &table)
+        #expect(page(&table).filter { !$0.hasPrefix("#") } == ["m_v{a=\"2\"} NaN"] && table.count == 1)
     }
 
     @Test("beyond the limit points are refused and counted, known series go on, and room comes back")

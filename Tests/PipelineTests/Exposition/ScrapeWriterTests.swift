@@ -62,8 +62,10 @@ struct ScrapeWriterTests {
         return ScrapeWriter(settings, tags: tags)
     }
 
-    private func encoded(_ samples: SampleSet) -> [String] {
-        var encoder = StreamEncoder(limits: BatchLimits(points: .max, bytes: .max))
+    /// Without an output of Prometheus as a database gets them.
+    private func encoded(_ samples: SampleSet, exact: Bool = false) -> [String] {
+        var encoder = StreamEncoder(
+            options: LineProtocol.Options(writesSpecials: exact), limits: BatchLimits(points: .max, bytes: .max))
         encoder.setRules(InputRules(transforms: [], precision: .zero), for: "x")
         _ = encoder.add(samples, from: "x")
         let text = encoder.seal { lines, _, _ in String(decoding: lines, as: UTF8.self) } ?? ""
@@ -90,6 +92,61 @@ struct ScrapeWriterTests {
                     "prometheus,code=400,method=post,url=u http_requests_total=3",
                     "prometheus,error=Cannot\\ \"find\"\\nit,path=C:\\DIR\\x,u=ö,url=u escapes=1500000000",
                 ])
+        }
+    }
+
+    @Test("a series that is gone gets its end, and only Prometheus sees it", arguments: [1, 2])
+    func ends(version: Int) {
+        var writer = writer(version == 1 ? .first : .second)
+        let rest = "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\n"
+        let bucket = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n"
+        let first = read("a 1\nb{x=\"1\",y=\"2\"} 2\n" + bucket + rest, &writer)
+        #expect(first.addedCount == 5 && first.keptCount == 5)
+        // Neither another order nor another way to write its labels ends a series.
+        let same = read("b{y=\"2\",x=\"1\"} 2\n" + bucket + rest + "a 1\n", &writer)
+        #expect(!encoded(same.samples, exact: true).contains { $0.contains("Stale") })
+        let less = read("a 1\n" + rest, &writer)
+        let ended = encoded(less.samples, exact: true).filter { $0.contains("Stale") }
+        #expect(
+            ended.sorted()
+                == (version == 1
+                    ? ["b,x=1,y=2 value=Stale", "h 1=Stale"]
+                    : ["prometheus,le=1 h_bucket=Stale", "prometheus,x=1,y=2 b=Stale"]))
+        #expect(!encoded(less.samples).contains { $0.contains("Stale") })
+        #expect(read("a 1\n" + rest, &writer).samples.rows.count == (version == 1 ? 2 : 3))
+        // A page that cannot be taken ends all; what comes back is there again.
+        let cut = read("a 1\n", &writer, .openMetrics)
+        #expect(encoded(cut.samples, exact: true).count == 3 && encoded(cut.samples).isEmpty)
+        #expect(encoded(read("a 1\n", &writer).samples, exact: true).count == 1)
+        #expect(encoded(writer.end(at: Self.now), exact: true).count == 1)
+        #expect(encoded(writer.end(at: Self.now), exact: true).isEmpty)
+    }
+
+    @Test("what has a time of its own has no end, unless the time is ignored; nor has anything without markers")
+    func noEnds() {
+        var own = writer()
+        _ = read("a 1 1000\nb 1\n", &own)
+        #expect(encoded(read("", &own).samples, exact: true) == ["prometheus b=Stale"])
+        var ignoring = writer { $0.ignoresTimes = true }
+        _ = read("a 1 1000\n", &ignoring)
+        #expect(encoded(read("", &ignoring).samples, exact: true) == ["prometheus a=Stale"])
+        var without = writer { $0.marksEnds = false }
+        _ = read("a 1\n", &without)
+        #expect(read("", &without).samples.isEmpty)
+    }
+
+    @Test("what is not finite goes to outputs of Prometheus alone, and is not counted as lost elsewhere")
+    func specials() {
+        var version2 = writer()
+        let samples = read("a NaN\nb +Inf\nc -Inf\n", &version2).samples
+        #expect(encoded(samples, exact: true) == ["prometheus a=NaN", "prometheus b=Inf", "prometheus c=NegInf"])
+        var encoder = StreamEncoder()
+        encoder.setRules(InputRules(transforms: [], precision: .zero), for: "x")
+        _ = encoder.add(samples, from: "x")
+        #expect(encoder.openPoints == 0 && encoder.unencodablePoints == 0 && encoder.filteredPoints == 3)
+        var parser = LineProtocolParser()
+        for word in ["Stale", "NaN", "Inf", "NegInf"] {
+            #expect(parser.parse(all: Array("m v=\(word) 1\n".utf8), at: .zero).issues.count == 1)
         }
     }
 
@@ -139,7 +196,7 @@ struct ScrapeWriterTests {
         #expect(page.notes.contains { $0.name == "foo_total" && $0.note.kind == .counter })
         #expect(page.notes.contains { $0.name == "build_info" && $0.note.kind == .gauge })
         let cut = read(Self.openMetrics.replacing("# EOF\n", with: ""), &version2, .openMetrics)
-        #expect(cut.failure?.contains("# EOF") == true && cut.samples.isEmpty)
+        #expect(cut.failure?.contains("# EOF") == true && encoded(cut.samples).isEmpty)
         let more = read(Self.openMetrics + "a 1\n", &version2, .openMetrics)
         #expect(more.complaints == ["line 11: something behind # EOF"])
     }
@@ -192,7 +249,7 @@ struct ScrapeWriterTests {
         var small = writer { $0.samplesLimit = 3 }
         #expect(read("a 1\nb 1\nc 1\n", &small).failure == nil)
         let page = read("a 1\nb 1\nc 1\nd 1\n", &small)
-        #expect(page.failure == "more than sample_limit (3) samples" && page.samples.isEmpty)
+        #expect(page.failure == "more than sample_limit (3) samples" && encoded(page.samples).isEmpty)
     }
 
     @Test("times of the page can be ignored, and rules drop and rename series")

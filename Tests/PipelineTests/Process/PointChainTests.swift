@@ -48,6 +48,33 @@ struct PointChainTests {
         #expect(lines(out) == ["MZAbc,host=node text=\"t1\",value=1i 1000000000"])
     }
 
+    @Test("the end of a series takes its names, but has no value to convert, to repeat or to aggregate")
+    func ends() throws {
+        let text = """
+            [[processors.override]]
+            name_suffix = "_p"
+            [[processors.converter]]
+            [processors.converter.fields]
+            string = ["*"]
+            [[processors.dedup]]
+            [[aggregators.minmax]]
+            period = "10s"
+            """
+        var chain = PointChain(try plan(text), wall: at(0), now: now(0))
+        var set = SampleSet()
+        let (series, schema) = (Series("m"), Schema([.float("v")]))
+        for second in [Int64(1), 2] {
+            set.append(series, schema, at: at(second))
+            set.float(.staleMarker)
+        }
+        var encoder = StreamEncoder(options: LineProtocol.Options(writesSpecials: true))
+        encoder.setRules(InputRules(transforms: [], precision: .zero), for: PointChain.source)
+        _ = encoder.add(chain.add(set, from: "cpu", wall: at(2)), from: PointChain.source)
+        let out = encoder.seal { lines, _, _ in String(decoding: lines, as: UTF8.self) }
+        #expect(out == "m_p,host=node v=Stale 1000000000\nm_p,host=node v=Stale 2000000000\n")
+        #expect(chain.push(wall: at(10), now: now(11)).isEmpty)
+    }
+
     @Test("aggregates pass the processors again, originals do not")
     func twice() throws {
         let text = "[[processors.override]]\nname_suffix = \"_p\"\n[[aggregators.minmax]]\nperiod = \"10s\"\n"

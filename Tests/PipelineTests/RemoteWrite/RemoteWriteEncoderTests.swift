@@ -80,6 +80,59 @@ struct RemoteWriteEncoderTests {
         }
     }
 
+    private static var notes: MetricNotes {
+        var notes = MetricNotes()
+        notes.add("t", .init(.histogram, help: "Time.", unit: "seconds"))
+        notes.add("c_total", .init(.counter, help: ""))
+        return notes
+    }
+
+    @Test("1.0 tells of a family once an interval, and again until a server has taken it")
+    func metadataOfFirst() throws {
+        var declared = MetricNotes()
+        declared.add("cpu_usage", .init(.gauge, help: "Share.", unit: "percent"))
+        var encoder = RemoteWriteEncoder(version: .first, declared: declared, metadataInterval: .seconds(60))
+        encoder.notes = Self.notes
+        let lines = "prometheus,le=1 t_bucket=1 1\nprometheus t_sum=1,c_total=2 1\ncpu usage=3 1\nother x=1 1\n"
+        func request(at now: Instant) throws -> RemoteWriteEncoder.Request {
+            var parser = LineProtocolParser()
+            encoder.add(parser.parse(all: Array(lines.utf8), at: .zero).samples)
+            return encoder.finish(now: now)
+        }
+        let all = [
+            ["3", "t", "Time.", "seconds"], ["1", "c_total", "", ""], ["2", "cpu_usage", "Share.", "percent"],
+        ]
+        let start = Instant(nanoseconds: 1)
+        #expect(try DecodedSeries.families(request(at: start).message) == all)
+        let second = try request(at: start)
+        #expect(try DecodedSeries.families(second.message) == all)
+        encoder.confirm(second, now: start)
+        #expect(try request(at: start + .seconds(59)).families == [])
+        #expect(try request(at: start + .seconds(60)).families == ["t", "c_total", "cpu_usage"])
+        encoder = RemoteWriteEncoder(version: .first, declared: declared)
+        #expect(try request(at: start).families == [])
+    }
+
+    @Test("2.0 tells of its family with each series, by references")
+    func metadataOfSecond() throws {
+        var encoder = RemoteWriteEncoder(version: .second, metadataInterval: .seconds(60))
+        encoder.notes = Self.notes
+        let series = try encode("prometheus,le=1 t_bucket=1,c_total=4 1\nm x=1 1\n", &encoder, .second)
+        #expect(series.map(\.metadata) == [["3", "Time.", "seconds"], ["1", "", ""], []])
+    }
+
+    @Test("ends of series and what is not finite keep their bits", arguments: RemoteWriteEncoder.Version.allCases)
+    func specials(version: RemoteWriteEncoder.Version) throws {
+        var parser = LineProtocolParser(takesSpecials: true)
+        let (samples, issues) = parser.parse(all: Array("m a=Stale,b=NaN,c=Inf,d=NegInf 1\n".utf8), at: .zero)
+        #expect(issues.count == 0)
+        var encoder = RemoteWriteEncoder(version: version)
+        encoder.add(samples)
+        let values = try DecodedSeries.all(encoder.finish().message, version).map { $0.samples[0].value }
+        #expect(values[0].bitPattern == 0x7FF0_0000_0000_0002)
+        #expect(values[1].isNaN && !values[1].isStaleMarker && values[2] == .infinity && values[3] == -.infinity)
+    }
+
     @Test("times before 1970 are rounded down")
     func early() throws {
         #expect(try encode("m v=1 -1\n", .first)[0].samples[0].time == -1)
@@ -97,6 +150,25 @@ struct DecodedSeries: Equatable {
 
     var labels: [[String]] = []
     var samples: [Sample] = []
+    /// Kind, help text and unit, in 2.0.
+    var metadata: [String] = []
+
+    /// Number of the kind, family, help text and unit of each family that a message of 1.0 tells of.
+    static func families(_ message: [UInt8]) throws -> [[String]] {
+        try fields(message[...]).filter { $0.number == 3 }.map { field in
+            var found = ["", "", "", ""]
+            for part in try fields(field.run) {
+                switch part.number {
+                case 1: found[0] = "\(part.value)"
+                case 2: found[1] = String(decoding: part.run, as: UTF8.self)
+                case 4: found[2] = String(decoding: part.run, as: UTF8.self)
+                case 5: found[3] = String(decoding: part.run, as: UTF8.self)
+                default: throw Broken()
+                }
+            }
+            return found
+        }
+    }
 
     struct Broken: Error {}
 
@@ -117,6 +189,11 @@ struct DecodedSeries: Equatable {
                         let (name, value) = (try varint(&rest), try varint(&rest))
                         series.labels.append([symbols[Int(name)], symbols[Int(value)]])
                     }
+                case (5, .second):
+                    let parts = try DecodedSeries.fields(part.run)
+                    series.metadata = [
+                        "\(parts[0].value)", symbols[Int(parts[1].value)], symbols[Int(parts[2].value)],
+                    ]
                 case (2, _):
                     let parts = try DecodedSeries.fields(part.run)
                     series.samples.append(
