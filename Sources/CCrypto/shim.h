@@ -21,5 +21,6 @@
 static inline long godwit_ssl_set_min_version(SSL_CTX *c, int v) { return SSL_CTX_set_min_proto_version(c, v); }
 static inline long godwit_ssl_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_mode(c, m); }
 static inline long godwit_ssl_cache_off(SSL_CTX *c) { return SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); }
+static inline int godwit_err_reason(unsigned long e) { return ERR_GET_REASON(e); }
 static inline void godwit_ssl_free_string(void *s) { OPENSSL_free(s); }
 #endif

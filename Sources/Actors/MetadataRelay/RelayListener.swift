@@ -48,7 +48,7 @@ public actor RelayListener {
             address: place.address, allowed: [], limits: limits,
             router: relay.router(namespace: namespace, bodyLimit: limits.bodyBytes, budget: budget),
             eventLoop: loop.eventLoop, budget: budget, clients: clients,
-            socket: maker, onRefusal: { relay.refusedUnseen($0) })
+            socket: maker, onRefusal: { status, _ in relay.refusedUnseen(status) })
     }
 
     /// Serves until cancelled; tries again while the address cannot be had.

@@ -130,7 +130,7 @@ final class ProxyHandler: ChannelInboundHandler {
         }
         let request = ProxyRequest(head)
         if let refusal = listener.refusal(request) {
-            hub.refused()
+            hub.refused(refusal.reason)
             isKeepAlive = false
             return reply(refusal.status, refusal.text, refusal.fields)
         }

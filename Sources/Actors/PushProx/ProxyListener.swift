@@ -4,6 +4,7 @@ import Synchronization
 /// A listener of the proxy, as its connections know it: whom it serves, and who may come.
 final class ProxyListener: Sendable {
     struct Refusal {
+        var reason: ProxyRefusal
         var status: Int
         var text: String
         var fields: [HTTPField]
@@ -30,11 +31,11 @@ final class ProxyListener: Sendable {
         guard settings.roles.contains(role) else {
             if settings.roles == [.scrapers] {
                 return Refusal(
-                    status: 421,
+                    reason: .wrongListener, status: 421,
                     text: "a scrape must name its target in the request line; is a reverse proxy in front?\n",
                     fields: [])
             }
-            return Refusal(status: 404, text: "404 page not found\n", fields: [])
+            return Refusal(reason: .wrongListener, status: 404, text: "404 page not found\n", fields: [])
         }
         guard settings.password != .none || settings.token != .none else { return nil }
         let name = role == .scrapers ? "Proxy-Authorization" : "Authorization"
@@ -42,7 +43,7 @@ final class ProxyListener: Sendable {
         let challenge = role == .scrapers ? "Proxy-Authenticate" : "WWW-Authenticate"
         // Without a text: a real client loses its connection on one.
         return Refusal(
-            status: role == .scrapers ? 407 : 401, text: "",
+            reason: .credentials, status: role == .scrapers ? 407 : 401, text: "",
             fields: [HTTPField(challenge, "Basic realm=\"godwit\"")])
     }
 

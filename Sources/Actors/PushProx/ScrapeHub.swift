@@ -59,7 +59,7 @@ final class ScrapeHub {
     }
 
     func refuseName(_ handler: ProxyHandler, _ name: ScrapeName) {
-        counters.refusals += 1
+        refused(.name)
         let peer = handler.tlsPeer?.value
         log.warning(
             "the certificate does not carry the name \(name)",
@@ -127,7 +127,7 @@ final class ScrapeHub {
             return (nil, 410)
         }
         guard handler.mayUse(owner.name) else {
-            counters.refusals += 1
+            refused(.identity)
             log.warning("a push from a stranger", metadata: ["peer": "\(handler.remoteAddress)"])
             return (nil, 403)
         }
@@ -142,7 +142,20 @@ final class ScrapeHub {
         counters.bodyBytes = counters.bodyBytes.addingSaturated(bytes)
     }
 
-    func refused() { counters.refusals += 1 }
+    func refused(_ reason: ProxyRefusal) { counters.refusals[reason, default: 0] += 1 }
+
+    /// A connection was ended with this status before anybody saw a request of it.
+    func refusedUnseen(_ status: String, _ peer: SocketAddress?) {
+        switch status {
+        case ConnectionGuard.noTLS:
+            refused(.tlsOnPlainPort)
+            log.warning(
+                "a TLS handshake came to a port without TLS", metadata: ["peer": "\(peer?.ipAddress ?? "unknown")"])
+        case let text where text.hasPrefix("403"): refused(.network)
+        case let text where text.hasPrefix("503"): refused(.connections)
+        default: refused(.malformed)
+        }
+    }
 
     // MARK: What the table decides
 

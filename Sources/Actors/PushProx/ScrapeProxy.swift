@@ -18,7 +18,8 @@ public actor ScrapeProxy {
     private let clock: any Clock
     private let log: Logger
     private var hub: NIOLoopBound<ScrapeHub>?
-    private var tls: [ServerTLS] = []
+    /// By where they listen.
+    private var tls: [(listener: String, tls: ServerTLS)] = []
     private var channels: [any Channel] = []
     private var trouble: String?
 
@@ -97,7 +98,13 @@ public actor ScrapeProxy {
     public func figures() async -> ScrapeProxyFigures {
         var figures = ScrapeProxyFigures()
         if let hub { figures = (try? await eventLoop.submit { hub.value.figures() }.get()) ?? figures }
-        for each in tls { figures.tlsFailures.merge(each.failureCounts) { $0 + $1 } }
+        for (listener, tls) in tls {
+            for (reason, count) in tls.failureCounts { figures.tlsFailures[reason.rawValue, default: 0] += count }
+            let handshakes = tls.handshakes
+            figures.handshakes += handshakes.running
+            figures.waitingHandshakes += handshakes.waiting
+            if let expiry = tls.expiry { figures.certificateExpiries[listener] = expiry }
+        }
         figures.listening = settings.listeners.map(\.listen.description)
         figures.trouble = trouble
         return figures
@@ -109,7 +116,7 @@ public actor ScrapeProxy {
         var own: ServerTLS?
         if let wanted = listener.tls {
             let made = try certificates.load(wanted, log: log)
-            tls.append(made)
+            tls.append((listener.listen.description, made))
             own = made
         }
         guard listener.listen.host == nil else {
@@ -133,6 +140,7 @@ public actor ScrapeProxy {
             clients: listener.connections, headBytes: InnerHead.bytesLimit, bodyBytes: settings.bodyLimit,
             requestTime: .seconds(10), stallTime: .seconds(30), streamStallTime: .seconds(30),
             idleTime: .seconds(120))
+        let onRefusal: TCPServer.RefusalListener = { hub.value.refusedUnseen($0, $1) }
         return try await ServerBootstrap(group: eventLoop)
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -145,7 +153,7 @@ public actor ScrapeProxy {
             .childChannelOption(.tcpOption(NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT)), value: 15_000)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try ScrapeProxy.admit(channel, rules, clients, limits, tls, hub)
+                    try ScrapeProxy.admit(channel, rules, clients, limits, tls, onRefusal, hub)
                 }
             }
             .bind(to: address).get()
@@ -154,12 +162,12 @@ public actor ScrapeProxy {
     /// On the event loop, before the connection's first byte.
     private static func admit(
         _ channel: any Channel, _ rules: ProxyListener, _ clients: ClientCount, _ limits: ServerLimits,
-        _ tls: ServerTLS?, _ hub: NIOLoopBound<ScrapeHub>
+        _ tls: ServerTLS?, _ onRefusal: @escaping TCPServer.RefusalListener, _ hub: NIOLoopBound<ScrapeHub>
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         var slot: TLSHandler.PeerSlot?
         if let tls {
-            guard let handler = TLSHandler(tls) else { throw ServerTLSError("no memory for TLS") }
+            let handler = TLSHandler(tls)
             slot = handler.peer
             try pipeline.addHandler(handler)
         }
@@ -168,13 +176,13 @@ public actor ScrapeProxy {
             !TCPServer.isAllowed(TCPServer.address(channel.remoteAddress), rules.settings.allowed)
         {
             refusal = "403 Forbidden"
-            hub.value.refused()
         } else if let entry = clients.enter() {
             channel.closeFuture.whenComplete { _ in clients.leave(entry) }
         } else {
             refusal = "503 Service Unavailable"
         }
-        try pipeline.addHandler(ConnectionGuard(limits, refusal: refusal), name: ConnectionGuard.name)
+        let watch = ConnectionGuard(limits, refusal: refusal, onRefusal: onRefusal)
+        try pipeline.addHandler(watch, name: ConnectionGuard.name)
         guard refusal == nil else { return }
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
         try pipeline.addHandler(ProxyHandler(hub.value, rules, tlsPeer: slot))

@@ -54,6 +54,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
         case refused
     }
 
+    /// The status for a peer that begins a TLS handshake where none is spoken.
+    static let noTLS = "400 This Port Speaks No TLS"
+
     /// The name under which it stands in the pipeline.
     static let name = "godwit.guard"
 
@@ -82,11 +85,11 @@ final class ConnectionGuard: ChannelDuplexHandler {
     /// a reset, which can overtake the reply.
     private static let lingerTime = TimeAmount.seconds(2)
 
-    private let onRefusal: (@Sendable (_ status: String) -> Void)?
+    private let onRefusal: TCPServer.RefusalListener?
 
     init(
         _ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil,
-        onRefusal: (@Sendable (_ status: String) -> Void)? = nil
+        onRefusal: TCPServer.RefusalListener? = nil
     ) {
         self.onRefusal = onRefusal
         self.limits = limits
@@ -115,7 +118,13 @@ final class ConnectionGuard: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isRefused else { return }
         let buffer = unwrapInboundIn(data)
-        if received == 0, limits.idleTime != nil { limitRequest(context, limits.requestTime) }
+        if received == 0 {
+            if limits.idleTime != nil { limitRequest(context, limits.requestTime) }
+            if buffer.readableBytesView.starts(with: [0x16, 0x03]) {
+                received = buffer.readableBytes
+                return refuse(context, ConnectionGuard.noTLS)
+            }
+        }
         if let status = count(buffer) { return refuse(context, status) }
         context.fireChannelRead(data)
     }
@@ -181,7 +190,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
         guard !isRefused else { return }
         isRefused = true
         requestTimer?.cancel()
-        onRefusal?(status)
+        onRefusal?(status, context.channel.remoteAddress)
         let body = "\(status)\n"
         let wait = status.hasPrefix("503") ? "Retry-After: 1\r\n" : ""
         let text =

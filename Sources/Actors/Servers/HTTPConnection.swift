@@ -32,12 +32,12 @@ struct HTTPConnection: Sendable {
     static func make(
         on channel: any Channel, _ limits: ServerLimits, refusal: String?, peer: PeerRight, _ router: HTTPRouter,
         budget: BodyBudget? = nil, tls: ServerTLS? = nil, address: IPAddress? = nil,
-        onRefusal: (@Sendable (String) -> Void)? = nil
+        onRefusal: TCPServer.RefusalListener? = nil
     ) throws -> HTTPConnection? {
         let pipeline = channel.pipeline.syncOperations
         var tlsPeer: TLSHandler.PeerSlot?
         if let tls {
-            guard let handler = TLSHandler(tls) else { throw ServerTLSError("no memory for TLS") }
+            let handler = TLSHandler(tls)
             tlsPeer = handler.peer
             try pipeline.addHandler(handler)
         }

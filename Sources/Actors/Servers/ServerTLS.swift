@@ -1,4 +1,5 @@
 import CCrypto
+import Glibc
 import Logging
 import Pipeline
 import Synchronization
@@ -15,11 +16,14 @@ public struct ServerTLSError: Error, Sendable, Hashable, CustomStringConvertible
     init(_ text: String) { description = text }
 
     /// The last entry of OpenSSL's queue of errors, which is emptied.
-    static func reason() -> String {
+    static func reason() -> String { lastError().text }
+
+    /// The same with its number; 0 for none.
+    static func lastError() -> (code: UInt, text: String) {
         let code = ERR_peek_last_error()
         ERR_clear_error()
-        guard code != 0, let text = ERR_reason_error_string(code) else { return "" }
-        return String(cString: text)
+        guard code != 0, let text = ERR_reason_error_string(code) else { return (code, "") }
+        return (code, String(cString: text))
     }
 }
 
@@ -28,9 +32,6 @@ public struct ServerTLSError: Error, Sendable, Hashable, CustomStringConvertible
 /// Sessions hold the context they began with, so that a reload disturbs no connection. Sessions are not resumed: a
 /// client whose authority is gone after a reload does not come back by a ticket.
 public final class ServerTLS: Sendable {
-    /// How long a handshake may take.
-    static let handshakeTime = Duration.seconds(10)
-
     public let settings: ServerTLSSettings
     private let log: Logger
     /// Owns one reference. As a number, since OpenSSL's contexts may be used by any thread and Swift's pointers may not.
@@ -41,12 +42,14 @@ public final class ServerTLS: Sendable {
         deinit { SSL_CTX_free(pointer) }
     }
     private let context: Mutex<Context>
-    private let failures = Mutex<[String: Int]>([:])
+    private let failures = Mutex<[HandshakeFailure: Int]>([:])
+    let lane: HandshakeLane
 
     /// Errors: a file that is missing or bad. An authority file without an authority is bad: nobody is let in by mistake.
     public init(_ settings: ServerTLSSettings, log: Logger) throws(ServerTLSError) {
         self.settings = settings
         self.log = log
+        lane = HandshakeLane(limit: settings.handshakes)
         context = Mutex(try ServerTLS.makeContext(settings))
     }
 
@@ -60,17 +63,35 @@ public final class ServerTLS: Sendable {
         OpaquePointer(bitPattern: context.withLock { UInt(bitPattern: SSL_new($0.pointer)) })
     }
 
+    /// When the certificate that is shown ends, in seconds of Unix time.
+    public var expiry: Int64? {
+        context.withLock { context in
+            guard let own = SSL_CTX_get0_certificate(context.pointer), let end = X509_get0_notAfter(own) else {
+                return nil
+            }
+            var time = tm()
+            return ASN1_TIME_to_tm(end, &time) == 1 ? Int64(timegm(&time)) : nil
+        }
+    }
+
     // MARK: Failures
 
-    /// Handshakes that came to nothing, by reason; at most 64 reasons.
-    public var failureCounts: [String: Int] { failures.withLock { $0 } }
+    /// Handshakes that came to nothing, by reason.
+    public var failureCounts: [HandshakeFailure: Int] { failures.withLock { $0 } }
 
-    /// Counts it and says it. The log holds back what repeats.
-    func failed(_ reason: String, peer: String) {
-        failures.withLock { counts in
-            if counts[reason] != nil || counts.count < 64 { counts[reason, default: 0] += 1 }
+    /// Handshakes under way, and those that wait for their turn.
+    public var handshakes: (running: Int, waiting: Int) { lane.counts }
+
+    /// Counts it and says it: `text` is the reason in OpenSSL's words, `certificate` what the peer has shown. The log holds
+    /// back what repeats.
+    func failed(_ failure: HandshakeFailure, _ text: String, peer: String, certificate: TLSPeer? = nil) {
+        failures.withLock { $0[failure, default: 0] += 1 }
+        var details: Logger.Metadata = ["peer": "\(peer)"]
+        if let certificate {
+            details["serial"] = "\(certificate.serial)"
+            details["names"] = "\(certificate.dnsNames.prefix(8).joined(separator: " "))"
         }
-        log.warning("TLS handshake refused: \(reason)", metadata: ["peer": "\(peer)"])
+        log.warning("TLS handshake refused: \(text)", metadata: details)
     }
 
     // MARK: The context
@@ -110,8 +131,22 @@ public final class ServerTLS: Sendable {
         guard let names = OPENSSL_sk_new_null() else { throw ServerTLSError("no memory for TLS") }
         for file in settings.clientAuthorities { _ = SSL_add_file_cert_subjects_to_stack(names, file) }
         SSL_CTX_set_client_CA_list(context, names)
+        try useRevocationLists(settings.revocationLists, context)
         let demand = settings.clients == .required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0
-        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | demand | SSL_VERIFY_CLIENT_ONCE, nil)
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | demand | SSL_VERIFY_CLIENT_ONCE, TLSSession.noteCertificate)
+    }
+
+    /// From then on each client's certificate is looked up in the list of its authority; without a list of that authority,
+    /// or with one that is out of date, nobody is let in.
+    private static func useRevocationLists(_ file: String, _ context: OpaquePointer) throws(ServerTLSError) {
+        guard !file.isEmpty else { return }
+        guard let store = SSL_CTX_get_cert_store(context),
+            let lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file())
+        else { throw ServerTLSError("no memory for TLS") }
+        guard X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) > 0 else {
+            throw ServerTLSError("revocation list", file)
+        }
+        _ = X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK))
     }
 
     private static func useKey(_ file: String, _ context: OpaquePointer) throws(ServerTLSError) {

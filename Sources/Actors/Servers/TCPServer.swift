@@ -24,7 +24,7 @@ public struct TCPServer: Sendable {
     /// Makes a listening socket: called once a run, its descriptor belongs to the server.
     public typealias SocketMaker = @Sendable (ListenAddress) async throws -> Int32
     /// Told the status with which a connection was refused before anybody saw a request of it.
-    public typealias RefusalListener = @Sendable (_ status: String) -> Void
+    public typealias RefusalListener = @Sendable (_ status: String, _ peer: SocketAddress?) -> Void
 
     /// `clients` counts the connections for whoever wants to know; `socket` makes the socket where it is no plain one.
     public init(

@@ -1,15 +1,6 @@
 import CCrypto
 import NIOCore
 import Pipeline
-import Synchronization
-
-/// Why a connection with TLS ended otherwise than both sides wanted.
-public enum TLSError: Error, Sendable, Hashable {
-    /// The peer left without saying so: what it sent may be a part of what it wanted to send.
-    case truncated
-    /// The records of the peer are broken.
-    case broken(String)
-}
 
 /// TLS between the socket and the rest of one connection's pipeline, by OpenSSL over memory buffers. Server side.
 ///
@@ -26,102 +17,161 @@ final class TLSHandler: ChannelDuplexHandler {
     struct Abort: Sendable {}
 
     private enum Phase {
+        /// Nothing has come: it costs nothing yet.
+        case silent
+        /// The first bytes are here, and others are shaking hands.
+        case queued(HandshakeLane.Wait)
         case handshake
         case open
         case closed
     }
 
-    /// Where the rest of the connection finds who the peer is, once the handshake is done.
-    final class PeerSlot: Sendable {
-        private let peer = Mutex<TLSPeer?>(nil)
-        var value: TLSPeer? { peer.withLock { $0 } }
-        fileprivate func set(_ value: TLSPeer?) { peer.withLock { $0 = value } }
-    }
+    /// How much of a peer is kept until its turn comes: a first message, and what a hasty peer sends behind it.
+    private static let pendingLimit = 64 * 1_024
+    /// How often a handshake is looked at: one that takes longer gives way to those that wait.
+    private static let patience = Duration.seconds(2)
 
     let peer = PeerSlot()
     private let tls: ServerTLS
-    private let session: OpaquePointer
-    /// Owned by the session.
-    private let incoming: OpaquePointer
-    private let outgoing: OpaquePointer
-    private var phase = Phase.handshake
-    private var hasHeard = false
+    /// Made when its turn has come.
+    private var state: TLSSession?
+    private var session: OpaquePointer? { state?.session }
+    private var phase = Phase.silent
+    private var pending = ByteBuffer()
     private var deadline: Scheduled<Void>?
 
-    /// Errors: nil without memory.
-    init?(_ tls: ServerTLS) {
-        guard let session = tls.makeSession() else { return nil }
-        guard let incoming = BIO_new(BIO_s_mem()) else {
-            SSL_free(session)
-            return nil
-        }
-        guard let outgoing = BIO_new(BIO_s_mem()) else {
-            BIO_free(incoming)
-            SSL_free(session)
-            return nil
-        }
-        SSL_set_bio(session, incoming, outgoing)
-        SSL_set_accept_state(session)
-        self.tls = tls
-        self.session = session
-        self.incoming = incoming
-        self.outgoing = outgoing
-    }
+    init(_ tls: ServerTLS) { self.tls = tls }
 
-    deinit { SSL_free(session) }
+    private var isOpen: Bool { if case .open = phase { true } else { false } }
 
     // MARK: The connection
 
     func channelActive(context: ChannelHandlerContext) {
-        let loop = context.eventLoop.assumeIsolated()
-        deadline = loop.scheduleTask(in: .nanoseconds(ServerTLS.handshakeTime.wholeNanoseconds)) { [weak self] in
-            guard let self, self.phase == .handshake else { return }
-            self.refuse(context, "the handshake was not done in time")
+        limit(context, .timeout, "no handshake was begun in time")
+    }
+
+    /// Ends the connection unless the phase that it is in now ends in time.
+    private func limit(_ context: ChannelHandlerContext, _ failure: HandshakeFailure, _ text: String) {
+        deadline?.cancel()
+        let time = TimeAmount.nanoseconds(tls.settings.handshakeTime.wholeNanoseconds)
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { [weak self] in
+            self?.refuse(context, failure, text)
         }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    /// The same for a handshake: the whole time is only for one that nobody waits for.
+    private func limitHandshake(_ context: ChannelHandlerContext, left: Duration) {
         deadline?.cancel()
-        if phase == .open { context.fireErrorCaught(TLSError.truncated) }
-        phase = .closed
+        let time = min(left, TLSHandler.patience)
+        let loop = context.eventLoop.assumeIsolated()
+        deadline = loop.scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { [weak self] in
+            guard let self else { return }
+            guard left <= time || self.tls.lane.isCrowded else {
+                return self.limitHandshake(context, left: left - time)
+            }
+            self.refuse(context, .timeout, "the handshake was not done in time")
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        noteDeparture(context)
+        context.fireErrorCaught(error)
+    }
+
+    private func noteDeparture(_ context: ChannelHandlerContext) {
+        guard case .handshake = phase else { return }
+        tls.failed(.left, "the peer left in the middle of the handshake", peer: TLSHandler.name(of: context))
+        leavePhase()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        noteDeparture(context)
+        if leavePhase() { context.fireErrorCaught(TLSError.truncated) }
         context.fireChannelInactive()
+    }
+
+    /// Nothing more is read or written; true when it was open.
+    @discardableResult
+    private func leavePhase() -> Bool {
+        let before = phase
+        phase = .closed
+        pending = ByteBuffer()
+        deadline?.cancel()
+        deadline = nil
+        switch before {
+        case .queued(let wait): tls.lane.forget(wait)
+        case .handshake: tls.lane.leave()
+        case .open: return true
+        case .silent, .closed: break
+        }
+        return false
     }
 
     func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
         guard event is Abort else { return context.triggerUserOutboundEvent(event, promise: promise) }
         // Without the farewell: the peer must see that something is missing.
-        phase = .closed
+        leavePhase()
         context.close(promise: promise)
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        if phase == .open {
-            phase = .closed
+        if leavePhase() {
             ERR_clear_error()
             _ = SSL_shutdown(session)
             flushRecords(context)
         }
-        phase = .closed
-        deadline?.cancel()
         context.close(mode: mode, promise: promise)
     }
 
     // MARK: From the peer
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard phase != .closed else { return }
-        let buffer = unwrapInboundIn(data)
-        if !hasHeard, let first = buffer.readableBytesView.first {
-            hasHeard = true
+        var buffer = unwrapInboundIn(data)
+        switch phase {
+        case .closed: break
+        case .silent:
             // A method of HTTP. TLS begins with 0x16.
-            if (0x41...0x5A).contains(first) { return answerPlainly(context) }
+            if let first = buffer.readableBytesView.first, (0x41...0x5A).contains(first) {
+                return answerPlainly(context)
+            }
+            takeTurn(context, buffer)
+        case .queued:
+            pending.writeBuffer(&buffer)
+            guard pending.readableBytes > TLSHandler.pendingLimit else { return }
+            refuse(context, .malformed, "too much was sent before the handshake")
+        case .handshake, .open: feed(context, buffer)
         }
-        buffer.withUnsafeReadableBytes { bytes in
-            // Memory takes all of it. A read is at most 64 KiB.
-            _ = BIO_write(incoming, bytes.baseAddress, Int32(clamping: bytes.count))
+    }
+
+    /// Begins the handshake with the bytes that have come, or waits until others have done theirs.
+    private func takeTurn(_ context: ChannelHandlerContext, _ buffer: ByteBuffer) {
+        guard let wait = tls.lane.enter(on: context.eventLoop) else { return begin(context, buffer) }
+        phase = .queued(wait)
+        pending = buffer
+        limit(context, .crowded, "too many handshakes at once, and its turn did not come")
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+        let lane = tls.lane
+        wait.turn.assumeIsolated().whenSuccess { [weak self] in
+            guard let self, case .queued = self.phase else { return lane.leave() }
+            let first = self.pending
+            self.pending = ByteBuffer()
+            self.begin(context, first)
+            try? context.channel.syncOptions?.setOption(.autoRead, value: true)
         }
-        if phase == .handshake { shakeHands(context) }
-        if phase == .open { decrypt(context, hint: buffer.readableBytes) }
+    }
+
+    private func begin(_ context: ChannelHandlerContext, _ buffer: ByteBuffer) {
+        phase = .handshake
+        limitHandshake(context, left: tls.settings.handshakeTime)
+        state = TLSSession(tls)
+        guard state != nil else { return refuse(context, .malformed, "no memory for TLS") }
+        feed(context, buffer)
+    }
+
+    private func feed(_ context: ChannelHandlerContext, _ buffer: ByteBuffer) {
+        state?.put(buffer)
+        if case .handshake = phase { shakeHands(context) }
+        if isOpen { decrypt(context, hint: buffer.readableBytes) }
     }
 
     private func shakeHands(_ context: ChannelHandlerContext) {
@@ -129,39 +179,23 @@ final class TLSHandler: ChannelDuplexHandler {
         let result = SSL_do_handshake(session)
         guard result == 1 else {
             guard SSL_get_error(session, result) != SSL_ERROR_WANT_READ else { return flushRecords(context) }
-            return refuse(context, reason)
+            let verdict = TLSVerdict(of: session)
+            return refuse(context, verdict.failure, verdict.text, state?.refused)
         }
         flushRecords(context)
-        deadline?.cancel()
         let shown = TLSPeer(session: session)
-        if let mistake = mistake(in: shown) { return refuse(context, mistake) }
+        if let mistake = shown?.mistake(for: tls.settings.allowedNames) {
+            return refuse(context, .wrongName, mistake, shown)
+        }
         peer.set(shown)
+        leavePhase()
         phase = .open
         context.fireChannelActive()
     }
 
-    /// Why the names of a certificate are not enough; nil when they are.
-    private func mistake(in peer: TLSPeer?) -> String? {
-        guard !tls.settings.allowedNames.isEmpty, let peer else { return nil }
-        let wanted = Set(tls.settings.allowedNames.map { $0.lowercased() })
-        if peer.dnsNames.contains(where: { wanted.contains($0.lowercased()) }) { return nil }
-        let names = peer.dnsNames.isEmpty ? "no DNS name" : "the names " + peer.dnsNames.joined(separator: ", ")
-        return "the client's certificate (serial \(peer.serial)) has \(names)"
-    }
-
-    /// OpenSSL's words; those of the check of a certificate are clearer than those of the handshake.
-    private var reason: String {
-        let verdict = SSL_get_verify_result(session)
-        let text = ServerTLSError.reason()
-        if verdict != X509_V_OK, let words = X509_verify_cert_error_string(verdict) {
-            return "the client's certificate is refused: " + String(cString: words)
-        }
-        return text.isEmpty ? "the peer left" : text
-    }
-
     private func decrypt(_ context: ChannelHandlerContext, hint: Int) {
         var size = min(16_384, max(512, hint))
-        while phase == .open {
+        while isOpen {
             var plain = context.channel.allocator.buffer(capacity: size)
             ERR_clear_error()
             var count: Int32 = 0
@@ -180,26 +214,27 @@ final class TLSHandler: ChannelDuplexHandler {
             case SSL_ERROR_WANT_READ: return
             case SSL_ERROR_ZERO_RETURN: close(context: context, mode: .all, promise: nil)
             default:
-                phase = .closed
+                let reason = TLSVerdict(of: session).text
+                leavePhase()
                 context.fireErrorCaught(TLSError.broken(reason))
                 context.close(promise: nil)
             }
         }
     }
 
-    private func refuse(_ context: ChannelHandlerContext, _ reason: String) {
-        tls.failed(reason, peer: TLSHandler.name(of: context))
+    private func refuse(
+        _ context: ChannelHandlerContext, _ failure: HandshakeFailure, _ text: String, _ shown: TLSPeer? = nil
+    ) {
+        tls.failed(failure, text, peer: TLSHandler.name(of: context), certificate: shown)
         // The alert that OpenSSL has prepared.
         flushRecords(context)
-        phase = .closed
-        deadline?.cancel()
+        leavePhase()
         context.close(promise: nil)
     }
 
     private func answerPlainly(_ context: ChannelHandlerContext) {
-        tls.failed("HTTP without TLS", peer: TLSHandler.name(of: context))
-        phase = .closed
-        deadline?.cancel()
+        tls.failed(.plainHTTP, "HTTP without TLS", peer: TLSHandler.name(of: context))
+        leavePhase()
         let body = "this port speaks TLS: use https\n"
         let text =
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -215,7 +250,7 @@ final class TLSHandler: ChannelDuplexHandler {
     // MARK: To the peer
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard phase == .open, case .byteBuffer(let plain) = unwrapOutboundIn(data) else {
+        guard isOpen, let state, case .byteBuffer(let plain) = unwrapOutboundIn(data) else {
             promise?.fail(ChannelError.ioOnClosedChannel)
             return
         }
@@ -226,25 +261,17 @@ final class TLSHandler: ChannelDuplexHandler {
         // All of it, since memory takes all of it.
         let count = plain.withUnsafeReadableBytes { SSL_write(session, $0.baseAddress, Int32(clamping: $0.count)) }
         guard count == plain.readableBytes else {
-            promise?.fail(TLSError.broken(reason))
-            phase = .closed
+            promise?.fail(TLSError.broken(TLSVerdict(of: session).text))
+            leavePhase()
             context.close(promise: nil)
             return
         }
-        context.write(wrapOutboundOut(.byteBuffer(takeRecords(context))), promise: promise)
-    }
-
-    private func takeRecords(_ context: ChannelHandlerContext) -> ByteBuffer {
-        let size = Int(BIO_ctrl_pending(outgoing))
-        var records = context.channel.allocator.buffer(capacity: size)
-        records.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { bytes in
-            max(0, Int(BIO_read(outgoing, bytes.baseAddress, Int32(clamping: size))))
-        }
-        return records
+        context.write(wrapOutboundOut(.byteBuffer(state.takeRecords(context.channel.allocator))), promise: promise)
     }
 
     private func flushRecords(_ context: ChannelHandlerContext) {
-        guard BIO_ctrl_pending(outgoing) > 0 else { return }
-        context.writeAndFlush(wrapOutboundOut(.byteBuffer(takeRecords(context))), promise: nil)
+        guard let state, state.hasRecords else { return }
+        context.writeAndFlush(
+            wrapOutboundOut(.byteBuffer(state.takeRecords(context.channel.allocator))), promise: nil)
     }
 }

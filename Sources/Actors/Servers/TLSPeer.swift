@@ -1,5 +1,6 @@
 import CCrypto
 import Pipeline
+import Synchronization
 
 /// Who a client proved to be by its certificate, which an authority of the listener has signed.
 public struct TLSPeer: Sendable, Hashable {
@@ -15,13 +16,13 @@ public struct TLSPeer: Sendable, Hashable {
     public init() {}
 
     /// What the session's peer has shown; nil when it has shown nothing.
-    init?(session: OpaquePointer) {
+    init?(session: OpaquePointer?) {
         guard let certificate = SSL_get1_peer_certificate(session) else { return nil }
         defer { X509_free(certificate) }
         self.init(certificate: certificate)
     }
 
-    private init(certificate: OpaquePointer) {
+    init(certificate: OpaquePointer) {
         var text = [CChar](repeating: 0, count: 256)
         X509_NAME_oneline(X509_get_subject_name(certificate), &text, Int32(text.count))
         subject = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -59,4 +60,31 @@ public struct TLSPeer: Sendable, Hashable {
         defer { godwit_ssl_free_string(text) }
         return String(cString: text)
     }
+}
+
+extension TLSPeer {
+    /// Why its names are not enough where one of `allowed` is wanted; nil when they are.
+    func mistake(for allowed: [String]) -> String? {
+        let wanted = Set(allowed.map { $0.lowercased() })
+        if wanted.isEmpty || dnsNames.contains(where: { wanted.contains($0.lowercased()) }) { return nil }
+        let names = dnsNames.isEmpty ? "no DNS name" : "the names " + dnsNames.joined(separator: ", ")
+        return "the client's certificate (serial \(serial)) has \(names)"
+    }
+}
+
+extension TLSHandler {
+    /// Where the rest of the connection finds who the peer is, once the handshake is done.
+    final class PeerSlot: Sendable {
+        private let peer = Mutex<TLSPeer?>(nil)
+        var value: TLSPeer? { peer.withLock { $0 } }
+        func set(_ value: TLSPeer?) { peer.withLock { $0 = value } }
+    }
+}
+
+/// Why a connection with TLS ended otherwise than both sides wanted.
+public enum TLSError: Error, Sendable, Hashable {
+    /// The peer left without saying so: what it sent may be a part of what it wanted to send.
+    case truncated
+    /// The records of the peer are broken.
+    case broken(String)
 }

@@ -29,19 +29,38 @@ public enum ProxyMetrics {
             "godwit_pushprox_proxy_late_pushes_total", .counter, "Pushes that nobody waited for any more.",
             Double(counters.latePushes))
         text.single(
-            "godwit_pushprox_proxy_refusals_total", .counter, "Requests by somebody who may not make them.",
-            Double(counters.refusals))
-        text.single(
             "godwit_pushprox_proxy_body_bytes_total", .counter, "Bytes of the pages that went through.",
             Double(counters.bodyBytes))
         text.family("godwit_pushprox_proxy_scrapes_total", .counter, "Scrapes by how they ended.")
         for (outcome, count) in counters.scrapes.sorted(by: { $0.key < $1.key }) {
             text.sample([("outcome", outcome)], Double(count))
         }
-        guard !figures.tlsFailures.isEmpty else { return }
-        text.family("godwit_pushprox_proxy_tls_failures_total", .counter, "Handshakes that came to nothing.")
-        for (reason, count) in figures.tlsFailures.sorted(by: { $0.key < $1.key }) {
-            text.sample([("reason", reason)], Double(count))
+        text.family(
+            "godwit_pushprox_proxy_refusals_total", .counter, "Requests by somebody who may not make them, by reason.")
+        for reason in ProxyRefusal.allCases {
+            text.sample([("reason", reason.rawValue)], Double(counters.refusals[reason] ?? 0))
+        }
+        guard !figures.certificateExpiries.isEmpty else { return }
+        addTLS(figures, to: &text)
+    }
+
+    /// Of listeners with TLS.
+    private static func addTLS(_ figures: ScrapeProxyFigures, to text: inout PrometheusText) {
+        text.family(
+            "godwit_pushprox_proxy_tls_failures_total", .counter, "Handshakes that came to nothing, by reason.")
+        for reason in HandshakeFailure.allCases {
+            text.sample([("reason", reason.rawValue)], Double(figures.tlsFailures[reason.rawValue] ?? 0))
+        }
+        text.single(
+            "godwit_pushprox_proxy_tls_handshakes", .gauge, "Handshakes under way.", Double(figures.handshakes))
+        text.single(
+            "godwit_pushprox_proxy_tls_waiting_handshakes", .gauge, "Handshakes that wait for their turn.",
+            Double(figures.waitingHandshakes))
+        text.family(
+            "godwit_pushprox_proxy_tls_certificate_expiry_timestamp_seconds", .gauge,
+            "When the certificate of a listener ends, in seconds of Unix time.")
+        for (listener, time) in figures.certificateExpiries.sorted(by: { $0.key < $1.key }) {
+            text.sample([("listener", listener)], Double(time))
         }
     }
 }

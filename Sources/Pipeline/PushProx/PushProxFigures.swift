@@ -9,8 +9,8 @@ public struct ScrapeProxyCounters: Sendable, Hashable {
     public var scrapes: [String: Int] = [:]
     /// Pushes that nobody waited for any more.
     public var latePushes = 0
-    /// Requests that may not be made: a name that the certificate lacks, wrong credentials, a foreign network.
-    public var refusals = 0
+    /// Requests that may not be made.
+    public var refusals: [ProxyRefusal: Int] = [:]
     public var bodyBytes = 0
 
     public init() {}
@@ -25,6 +25,11 @@ public struct ScrapeProxyFigures: Sendable, Hashable {
     public var connections = 0
     /// Handshakes that failed, by reason.
     public var tlsFailures: [String: Int] = [:]
+    /// Handshakes under way, and those that wait for their turn.
+    public var handshakes = 0
+    public var waitingHandshakes = 0
+    /// When the certificates end, by where they are shown, in seconds of Unix time.
+    public var certificateExpiries: [String: Int64] = [:]
     /// Addresses that are listened at.
     public var listening: [String] = []
     /// Why one cannot be had.

@@ -36,7 +36,15 @@ extension ScrapeProxyFigures {
             "lost_polls": .init(exactly: counters.lostPolls),
             "handed_out": .init(exactly: counters.handedOut),
             "late_pushes": .init(exactly: counters.latePushes),
-            "refusals": .init(exactly: counters.refusals),
+            "refusals": .init(exactly: counters.refusals.values.reduce(0) { $0.addingSaturated($1) }),
+            "refusals_by_reason": .object(
+                ProxyRefusal.allCases.compactMap { reason in
+                    counters.refusals[reason].map { JSONMember(reason.rawValue, .init(exactly: $0)) }
+                }),
+            "tls_handshakes": .init(exactly: handshakes),
+            "tls_waiting_handshakes": .init(exactly: waitingHandshakes),
+            "tls_certificate_expiry": .object(
+                certificateExpiries.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
             "body_bytes": .init(exactly: counters.bodyBytes),
             "scrapes": .object(
                 counters.scrapes.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
