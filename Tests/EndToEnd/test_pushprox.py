@@ -37,8 +37,8 @@ def samples(page):
     return found
 
 
-class Proxy(EndToEnd):
-    """The proxy alone, with clients and scrapers made of sockets."""
+class ProxyAlone(EndToEnd):
+    """Makes the proxy, with clients and scrapers made of sockets."""
 
     def running(self, **options):
         self.port = free_port()
@@ -57,6 +57,10 @@ class Proxy(EndToEnd):
 
     def waits(self, agent, count=1):
         wait_until(lambda: self.figures(agent)["waiting_polls"] == count, 30, "%d polls wait" % count)
+
+
+class Proxy(ProxyAlone):
+    """The proxy alone."""
 
     def test_a_scrape_goes_through_and_its_headers_are_right(self):
         agent = self.running()
@@ -327,6 +331,12 @@ class Proxy(EndToEnd):
                 (proxy_config([{"serves": ["all"]}]), "\"all\" is not allowed"),
                 (proxy_config([{"tls_cert": "/x"}]), "tls_cert and tls_key need each other"),
                 (proxy_config([{}], max_body="1"), "max_body"),
+                (proxy_config([{}], names=[{"name": "a b"}]), "is no name of a host"),
+                (proxy_config([{}], names=[{"name": "*", "token_sha256": ["abc"]}]), "64 hexadecimal digits"),
+                (proxy_config([{}], names=[{"name": "*", "ports": [0]}]), "from 1 to 65535"),
+                (proxy_config([{}], names=[{"name": "*", "scrapers": ["10.0.0.0/99"]}]), "no network and no DNS name"),
+                (proxy_config([{"tls_client_auth": "optional"}]), "no certificate is asked for"),
+                (proxy_config([{"tls_crl": "/x"}]), "belongs to an authority"),
                 (client_config([]), "it needs [[pushprox.client.proxies]]"),
                 (client_config(["proxy:8080"]), "expected http://host:port"),
                 (client_config(["http://x"], [{"name": "a b"}]), "a target needs the name of a host"),

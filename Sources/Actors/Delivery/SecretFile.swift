@@ -23,6 +23,8 @@ public struct SecretReader: Sendable {
     private let source: SecretSource
     /// Bits of the mode that refuse a file.
     private let forbiddenMode: mode_t
+    /// Whether the file may have several lines.
+    private let allowsLines: Bool
     private var cached: (stamp: FileStamp, secret: Secret)?
 
     /// The file as it was at the last look, readable or not; nil when it was not there.
@@ -33,8 +35,10 @@ public struct SecretReader: Sendable {
     /// access to the files there by an access list, whose mask the mode shows as the group's right; the folder is
     /// closed to everybody else.
     public init(
-        _ source: SecretSource, credentials: String? = getenv("CREDENTIALS_DIRECTORY").map { String(cString: $0) }
+        _ source: SecretSource, allowsLines: Bool = false,
+        credentials: String? = getenv("CREDENTIALS_DIRECTORY").map { String(cString: $0) }
     ) {
+        self.allowsLines = allowsLines
         self.source = source
         if case .file(let path) = source, let credentials, !credentials.isEmpty, path.hasPrefix(credentials + "/") {
             forbiddenMode = 0o037
@@ -98,7 +102,9 @@ public struct SecretReader: Sendable {
         bytes.removeSubrange(count...)
         while let last = bytes.last, last <= 0x20 { bytes.removeLast() }
         // A raw control character inside would end up in a header.
-        guard !bytes.isEmpty, !bytes.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+        let allowsLines = allowsLines
+        let isText = bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F || allowsLines && ($0 == 0x0A || $0 == 0x0D) }
+        guard !bytes.isEmpty, isText else {
             throw SecretError(description: "\(path) holds no single line of text")
         }
         let secret = Secret(String(decoding: bytes, as: UTF8.self))

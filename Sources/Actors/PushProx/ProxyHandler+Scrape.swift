@@ -17,7 +17,11 @@ extension ProxyHandler {
                 fields.first("x-prometheus-scrape-timeout-seconds"), fallback: hub.settings.defaultTimeout,
                 limit: hub.settings.timeoutLimit)
         else { return reply(hub.settings.always500 ? 500 : 400, "the scrape leaves no time\n") }
+        if let refusal = hub.refusal(of: self, asking: target) {
+            return reply(hub.settings.always500 ? 500 : 403, "\(refusal)\n")
+        }
         patience = time
+        handedOut = .zero
         deadline = hub.now + time - ScrapeTimeout.reserve(of: time)
         let made = ScrapeInstruction(
             method: request.head.method.rawValue, target: target, fields: fields, body: takeBody(), id: hub.newID())
@@ -26,6 +30,9 @@ extension ProxyHandler {
         limitScrape()
         hub.scrape(self, made)
     }
+
+    /// When the scrape came.
+    var arrived: Instant { deadline - patience + ScrapeTimeout.reserve(of: patience) }
 
     /// The time that is left for a client.
     func remaining(at now: Instant) -> Duration { max(.milliseconds(1), deadline - now) }

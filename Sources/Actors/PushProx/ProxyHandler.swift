@@ -53,6 +53,11 @@ final class ProxyHandler: ChannelInboundHandler {
     var instruction: ScrapeInstruction?
     var deadline = Instant.zero
     var patience = Duration.zero
+    /// When a client got it last, and which.
+    var handedOut = Instant.zero
+    var taker = 0
+    /// Of a client: what its request has shown.
+    var credential = ClientAccess.Credential()
     /// The push that answers this scrape.
     weak var relay: PushRelay?
 
@@ -100,12 +105,20 @@ final class ProxyHandler: ChannelInboundHandler {
 
     var remoteAddress: String { context?.channel.remoteAddress?.ipAddress ?? "unknown" }
 
-    /// Whether this peer may poll and push under `name`.
-    func mayUse(_ name: ScrapeName) -> Bool {
-        guard listener.settings.bindsNames else { return true }
-        guard let peer = tlsPeer?.value else { return false }
-        return peer.dnsNames.contains { name.isCovered(by: $0) }
-            || peer.addresses.contains { IPAddress(name.description) == $0 }
+    /// Who a client is, as far as it has shown: the same for all of its connections, and when its certificate is renewed.
+    /// 0 for one that has shown nothing.
+    var identity: Int {
+        var hasher = Hasher()
+        if let peer = tlsPeer?.value {
+            hasher.combine(peer.subject)
+            hasher.combine(peer.dnsNames)
+            hasher.combine(peer.addresses)
+        } else if !credential.digest.isEmpty {
+            hasher.combine(credential.digest)
+        } else {
+            return 0
+        }
+        return hasher.finalize()
     }
 
     // MARK: Requests
@@ -129,8 +142,11 @@ final class ProxyHandler: ChannelInboundHandler {
             hasTaken = false
         }
         let request = ProxyRequest(head)
-        if let refusal = listener.refusal(request) {
+        let decides = request.role == .clients && hub.access.rules.haveTokens
+        if decides { credential = listener.credential(request) }
+        if let refusal = listener.refusal(request, namesDecide: decides) {
             hub.refused(refusal.reason)
+            if refusal.reason == .credentials { hub.say("no credentials, or wrong ones", self) }
             isKeepAlive = false
             return reply(refusal.status, refusal.text, refusal.fields)
         }
@@ -154,7 +170,9 @@ final class ProxyHandler: ChannelInboundHandler {
                 return
             }
             body += bytes.readableBytesView
-        case .pushing(let relay): relay.take(bytes)
+        case .pushing(let relay):
+            hub.pushed(bytes.readableBytes)
+            relay.take(bytes)
         default: break
         }
     }
@@ -184,7 +202,10 @@ final class ProxyHandler: ChannelInboundHandler {
             limitPoll(request.head.headers.first(name: PollVerdict.waitHeader).flatMap { Int($0) })
             hub.poll(
                 self, text: String(decoding: text, as: UTF8.self),
-                labels: request.head.headers.first(name: DiscoveryList.labelsHeader))
+                labels: request.head.headers.first(name: DiscoveryList.labelsHeader),
+                instance: request.head.headers.first(name: PollVerdict.instanceHeader).flatMap {
+                    UInt64($0, radix: 16)
+                } ?? 0)
         case .push: break
         case .scrape: beginScrape(request)
         case .clients:

@@ -25,8 +25,8 @@ final class ProxyListener: Sendable {
     }
 
     /// nil for a request that may go on. Looks at the head alone. A request for another listener is not told from one
-    /// for nobody.
-    func refusal(_ request: ProxyRequest) -> Refusal? {
+    /// for nobody. Where `namesDecide`, the credentials of a client are judged with the name that it wants to use.
+    func refusal(_ request: ProxyRequest, namesDecide: Bool) -> Refusal? {
         guard let role = request.role else { return nil }
         guard settings.roles.contains(role) else {
             if settings.roles == [.scrapers] {
@@ -37,7 +37,7 @@ final class ProxyListener: Sendable {
             }
             return Refusal(reason: .wrongListener, status: 404, text: "404 page not found\n", fields: [])
         }
-        guard settings.password != .none || settings.token != .none else { return nil }
+        guard hasCredentials, !namesDecide else { return nil }
         let name = role == .scrapers ? "Proxy-Authorization" : "Authorization"
         if let shown = request.head.headers.first(name: name), isAccepted(shown) { return nil }
         let challenge = role == .scrapers ? "Proxy-Authenticate" : "WWW-Authenticate"
@@ -45,6 +45,16 @@ final class ProxyListener: Sendable {
         return Refusal(
             reason: .credentials, status: role == .scrapers ? 407 : 401, text: "",
             fields: [HTTPField(challenge, "Basic realm=\"godwit\"")])
+    }
+
+    private var hasCredentials: Bool { settings.password != .none || settings.token != .none }
+
+    /// What a client has shown.
+    func credential(_ request: ProxyRequest) -> ClientAccess.Credential {
+        let shown = request.head.headers.first(name: "Authorization") ?? ""
+        return ClientAccess.Credential(
+            digest: ClientAccess.token(in: shown).map(ClientAccess.digest(of:)) ?? "",
+            isAccepted: !hasCredentials || isAccepted(shown))
     }
 
     private func isAccepted(_ shown: String) -> Bool {

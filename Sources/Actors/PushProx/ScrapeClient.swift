@@ -21,6 +21,8 @@ public actor ScrapeClient {
     private let clock: any Clock
     private let pages: Pages
     private let log: Logger
+    /// Which of the clients of one name this is, for proxies that share names among them.
+    private let instance: String
     private var polls: [String: ScrapePollFigures] = [:]
     private var figuresNow = ScrapeClientFigures()
 
@@ -32,6 +34,8 @@ public actor ScrapeClient {
         self.clock = clock
         self.pages = pages
         self.log = log
+        var system = SystemRandomNumberGenerator()
+        instance = String(UInt64.random(in: 1...UInt64.max, using: &system), radix: 16)
     }
 
     /// Polls until cancelled.
@@ -113,6 +117,7 @@ public actor ScrapeClient {
         var headers = ["\(PollVerdict.waitHeader): \(settings.pollTime.components.seconds)"]
         // For load balancers, which see headers and not bodies.
         headers.append("X-PushProx-Fqdn: \(name)")
+        headers.append("\(PollVerdict.instanceHeader): \(instance)")
         if !settings.labels.isEmpty { headers.append("\(DiscoveryList.labelsHeader): \(settings.labels)") }
         return await send(Array(name.utf8), to: "/poll", place, headers, timeout: timeout, grace: .zero)
     }

@@ -9,6 +9,7 @@ final class ScrapeHub {
     let settings: ScrapeProxySettings
     let eventLoop: any EventLoop
     let log: Logger
+    let access: ClientAccess
     private(set) var table: ScrapeTable
     private(set) var counters = ScrapeProxyCounters()
     private var connections: [ScrapeTable.Connection: ProxyHandler] = [:]
@@ -20,6 +21,7 @@ final class ScrapeHub {
         self.settings = settings
         self.eventLoop = eventLoop
         self.log = log
+        access = ClientAccess(settings.names, log: log)
         table = ScrapeTable(limits: settings.table)
     }
 
@@ -47,31 +49,21 @@ final class ScrapeHub {
     // MARK: Polls
 
     /// A whole poll has come.
-    func poll(_ handler: ProxyHandler, text: String, labels: String?) {
+    func poll(_ handler: ProxyHandler, text: String, labels: String?, instance: UInt64) {
         counters.polls += 1
         guard let name = ScrapeName(text) else { return handler.reply(400, "not a name of a host\n") }
-        guard handler.mayUse(name) else {
-            return refuseName(handler, name)
-        }
-        let labels = DiscoveryList.labels(labels)
+        if let status = refusal(of: handler, on: name) { return handler.reply(status, "") }
         handler.wait()
-        perform(table.poll(handler.id, name: name, host: text, labels: labels, now: now))
-    }
-
-    func refuseName(_ handler: ProxyHandler, _ name: ScrapeName) {
-        refused(.name)
-        let peer = handler.tlsPeer?.value
-        log.warning(
-            "the certificate does not carry the name \(name)",
-            metadata: [
-                "peer": "\(handler.remoteAddress)", "serial": "\(peer?.serial ?? "")",
-                "names": "\(peer?.dnsNames.joined(separator: " ") ?? "")",
-            ])
-        handler.reply(403, "")
+        perform(
+            table.poll(
+                handler.id, name: name, host: text, labels: DiscoveryList.labels(labels), instance: instance, now: now))
     }
 
     /// A waiting poll has been answered without a scrape.
-    func pollEnded(_ handler: ProxyHandler) { table.pollEnded(handler.id, now: now) }
+    func pollEnded(_ handler: ProxyHandler) {
+        if !table.isDraining { counters.expiredPolls += 1 }
+        table.pollEnded(handler.id, now: now)
+    }
 
     /// The connection of a poll is gone, or of one that was answered and has taken scrapes.
     func pollerGone(_ connection: ScrapeTable.Connection, wasWaiting: Bool, isDeath: Bool) {
@@ -126,9 +118,10 @@ final class ScrapeHub {
             counters.latePushes += 1
             return (nil, 410)
         }
-        guard handler.mayUse(owner.name) else {
+        if let status = refusal(of: handler, on: owner.name) { return (nil, status) }
+        guard handler.identity == scraper.taker else {
             refused(.identity)
-            log.warning("a push from a stranger", metadata: ["peer": "\(handler.remoteAddress)"])
+            say("a push by another client than the one that has the scrape", handler)
             return (nil, 403)
         }
         table.answer(owner.scrape, now: now)
@@ -139,23 +132,14 @@ final class ScrapeHub {
     func answered(_ handler: ProxyHandler, outcome: String, bytes: Int) {
         table.answered(handler.id)
         count(outcome)
+        if outcome == "ok" { counters.roundTrips.add(now - handler.handedOut) }
         counters.bodyBytes = counters.bodyBytes.addingSaturated(bytes)
     }
 
-    func refused(_ reason: ProxyRefusal) { counters.refusals[reason, default: 0] += 1 }
+    /// Bytes of a push have come.
+    func pushed(_ bytes: Int) { counters.pushedBytes = counters.pushedBytes.addingSaturated(bytes) }
 
-    /// A connection was ended with this status before anybody saw a request of it.
-    func refusedUnseen(_ status: String, _ peer: SocketAddress?) {
-        switch status {
-        case ConnectionGuard.noTLS:
-            refused(.tlsOnPlainPort)
-            log.warning(
-                "a TLS handshake came to a port without TLS", metadata: ["peer": "\(peer?.ipAddress ?? "unknown")"])
-        case let text where text.hasPrefix("403"): refused(.network)
-        case let text where text.hasPrefix("503"): refused(.connections)
-        default: refused(.malformed)
-        }
-    }
+    func refused(_ reason: ProxyRefusal) { counters.refusals[reason, default: 0] += 1 }
 
     // MARK: What the table decides
 
@@ -177,9 +161,14 @@ final class ScrapeHub {
             let instruction = scraper.instruction
         else { return perform(table.takerDied(poll, now: now)) }
         counters.handedOut += 1
+        let now = now
+        if scraper.handedOut == .zero { counters.queueWaits.add(now - scraper.arrived) }
+        scraper.handedOut = now
+        scraper.taker = poller.identity
         let remaining = scraper.remaining(at: now)
-        poller.answerPoll(
-            instruction.encoded(host: host, remaining: remaining - ScrapeTimeout.reserve(of: remaining)))
+        let bytes = instruction.encoded(host: host, remaining: remaining - ScrapeTimeout.reserve(of: remaining))
+        counters.instructionBytes = counters.instructionBytes.addingSaturated(bytes.count)
+        poller.answerPoll(bytes)
     }
 
     // MARK: The end

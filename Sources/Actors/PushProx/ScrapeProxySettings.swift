@@ -24,6 +24,8 @@ public struct ScrapeListenerSettings: Sendable, Hashable {
 public struct ScrapeProxySettings: Sendable, Hashable {
     public var listeners: [ScrapeListenerSettings] = []
     public var table = ScrapeTable.Limits()
+    /// Which names there are, and whose; empty: any.
+    public var names = NameRules()
     public var defaultTimeout = Duration.seconds(15)
     public var timeoutLimit = Duration.seconds(300)
     /// How long a scrape of a name that nobody polls under waits for it.

@@ -16,6 +16,8 @@ extension ScrapeProxySettings {
         bodyLimit = Int(clamping: values.size("max_body_size"))
         always500 = values.bool("always_500")
         drainTime = values.duration("drain_timeout")
+        table.sharesNames = values.string("duplicates") == "spread"
+        names = NameRules(part.tables["names", default: []].compactMap(NameRule.init))
         listeners = part.tables["listeners", default: []].compactMap(ScrapeListenerSettings.init)
     }
 }
@@ -26,7 +28,7 @@ extension ScrapeListenerSettings {
         guard let listen = ListenAddress(options.string("listen")) else { return nil }
         self.init(listen: listen, roles: Set(options.strings("serves").compactMap(ScrapeRole.init)))
         tls = ServerTLSSettings(options)
-        bindsNames = options.bool("bind_names") && tls?.clients == .required
+        bindsNames = options.bool("bind_names") && (tls?.clients ?? .none) != .none
         allowed = options.strings("ip_range").compactMap(AddressRange.init)
         username = options.string("basic_username")
         password = SecretSource(options, "basic_password")

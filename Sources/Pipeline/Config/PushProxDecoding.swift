@@ -9,7 +9,7 @@ extension ConfigDecodingRun {
                 nearest: NearestName.find(entry.key, among: ["proxy", "client"]))
         }
         config.proxy = node["proxy"].flatMap {
-            part("proxy", $0, PushProxSpecs.proxy, ["listeners": PushProxSpecs.listener])
+            part("proxy", $0, PushProxSpecs.proxy, ["listeners": PushProxSpecs.listener, "names": PushProxSpecs.name])
         }
         config.client = node["client"].flatMap {
             part(
@@ -71,6 +71,7 @@ extension ConfigDecodingRun {
         var mistakes: [(name: String, text: String)] = []
         switch table {
         case "listeners": mistakes = listenerMistakes(options)
+        case "names": mistakes = nameMistakes(options)
         case "proxies":
             if !isURL(options.string("url")) { mistakes.append(("url", "expected http://host:port or https://host")) }
         default: mistakes = targetMistakes(options)
@@ -86,7 +87,7 @@ extension ConfigDecodingRun {
         if options.has("username"), options.string("tls_cert").isEmpty != options.string("tls_key").isEmpty {
             mistakes.append(("tls_cert", "tls_cert and tls_key need each other"))
         }
-        let side = table == "listeners" ? "proxy" : "client"
+        let side = table == "listeners" || table == "names" ? "proxy" : "client"
         for mistake in mistakes {
             complainPushProx(places[mistake.name] ?? origin, "\(side).\(table).\(mistake.name)", mistake.text)
         }
@@ -110,6 +111,25 @@ extension ConfigDecodingRun {
         let hasPassword = !options.secret("basic_password").isEmpty || !options.string("basic_password_file").isEmpty
         if hasPassword == options.string("basic_username").isEmpty {
             mistakes.append(("basic_username", "basic_username and a password need each other"))
+        }
+        return mistakes
+    }
+
+    private func nameMistakes(_ options: OptionValues) -> [(name: String, text: String)] {
+        var mistakes: [(name: String, text: String)] = []
+        let name = options.string("name")
+        if NameRule(pattern: name) == nil {
+            mistakes.append(("name", "\"\(name)\" is no name of a host, *.example or *"))
+        }
+        for digest in options.strings("token_sha256") where !NameRule.isDigest(digest) {
+            // Somebody may have written the token itself here.
+            mistakes.append(("token_sha256", "expected 64 hexadecimal digits, as sha256sum prints them"))
+        }
+        for port in options.numbers("ports") where NameRule.port(port) == nil {
+            mistakes.append(("ports", "expected numbers from 1 to 65535"))
+        }
+        for text in options.strings("scrapers") where NameRule.Scraper(text) == nil {
+            mistakes.append(("scrapers", "\"\(text)\" is no network and no DNS name"))
         }
         return mistakes
     }
@@ -142,4 +162,22 @@ extension TargetRule {
         guard isURL, !text.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }), !text.contains("@") else { return nil }
         return .url(text)
     }
+}
+
+extension NameRule {
+    /// `[[pushprox.proxy.names]]`; nil with a mistake.
+    public init?(_ options: OptionValues) {
+        self.init(pattern: options.string("name"))
+        tokens = Set(options.strings("token_sha256").map { $0.lowercased() })
+        tokenFile = options.string("token_file")
+        ports = Set(options.numbers("ports").compactMap(NameRule.port))
+        scrapers = options.strings("scrapers").compactMap(Scraper.init)
+    }
+
+    /// Whether it is the SHA-256 of something, in hexadecimal.
+    public static func isDigest(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.unicodeScalars.allSatisfy { $0.properties.isASCIIHexDigit }
+    }
+
+    static func port(_ number: Double) -> UInt16? { UInt16(exactly: number).flatMap { $0 > 0 ? $0 : nil } }
 }

@@ -16,9 +16,28 @@ public enum PushProxSpecs {
         OptionSpec("max_clients", .integer(20_000), "Names at the same time.", bounds: 1...1_000_000),
         OptionSpec("max_waiting_scrapes", .integer(64), "Scrapes that wait for one name.", bounds: 1...100_000),
         OptionSpec("max_scrapes", .integer(10_000), "Scrapes under way in all.", bounds: 1...1_000_000),
+        OptionSpec(
+            "duplicates", .string("evict"),
+            "Several clients of one name: the last to poll evicts the others, or scrapes are spread over all.",
+            choices: ["evict", "spread"]),
         OptionSpec("always_500", .bool(false), "Answer every failure with 500, as the original proxy does."),
         OptionSpec(
             "drain_timeout", .duration(.seconds(3)), "How long scrapes under way may go on at a stop.", bounds: 0...10),
+    ]
+
+    public static let name: [OptionSpec] = [
+        OptionSpec(
+            "name", .string(""),
+            "Name that this is for, *.example for each with one label before it, or * for all; the first table that fits."
+        ),
+        OptionSpec(
+            "token_sha256", .strings([]), "SHA-256, in hexadecimal, of tokens with which a client may use the name."),
+        OptionSpec(
+            "token_file", .string(""), "File with such tokens, one a line, mode 0600; read again when it changes."),
+        OptionSpec("ports", .numbers([]), "Ports that may be asked for; empty means all."),
+        OptionSpec(
+            "scrapers", .strings([]),
+            "Who may ask: networks, or DNS names of certificates; empty means every scraper."),
     ]
 
     public static let listener: [OptionSpec] =

@@ -12,6 +12,8 @@ public enum PollVerdict: Sendable, Hashable {
 
     /// In a poll of ours: after how many seconds without a scrape it wants to be answered. Real proxies ignore it.
     public static let waitHeader = "x-godwit-poll-seconds"
+    /// The header in which a client says which of the clients of one name it is: 16 hexadecimal digits.
+    public static let instanceHeader = "x-godwit-instance"
 
     /// Bounds: of a body that says why, 120 bytes are told.
     public static func judge(status: Int, body: [UInt8]) -> PollVerdict {

@@ -23,6 +23,9 @@ public enum ProxyMetrics {
             "godwit_pushprox_proxy_lost_polls_total", .counter, "Polls whose connection ended while they waited.",
             Double(counters.lostPolls))
         text.single(
+            "godwit_pushprox_proxy_expired_polls_total", .counter, "Polls answered without a scrape, for their age.",
+            Double(counters.expiredPolls))
+        text.single(
             "godwit_pushprox_proxy_handed_out_total", .counter, "Scrapes handed to clients.",
             Double(counters.handedOut))
         text.single(
@@ -31,6 +34,17 @@ public enum ProxyMetrics {
         text.single(
             "godwit_pushprox_proxy_body_bytes_total", .counter, "Bytes of the pages that went through.",
             Double(counters.bodyBytes))
+        text.single(
+            "godwit_pushprox_proxy_pushed_bytes_total", .counter, "Bytes that clients pushed.",
+            Double(counters.pushedBytes))
+        text.single(
+            "godwit_pushprox_proxy_instruction_bytes_total", .counter, "Bytes of scrapes handed to clients.",
+            Double(counters.instructionBytes))
+        text.histogram(
+            "godwit_pushprox_proxy_queue_wait_seconds", "How long scrapes waited for a poll.", counters.queueWaits)
+        text.histogram(
+            "godwit_pushprox_proxy_client_round_trip_seconds", "From the hand-out of a scrape to its whole response.",
+            counters.roundTrips)
         text.family("godwit_pushprox_proxy_scrapes_total", .counter, "Scrapes by how they ended.")
         for (outcome, count) in counters.scrapes.sorted(by: { $0.key < $1.key }) {
             text.sample([("outcome", outcome)], Double(count))

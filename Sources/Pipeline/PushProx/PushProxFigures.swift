@@ -4,6 +4,8 @@ public struct ScrapeProxyCounters: Sendable, Hashable {
     public var evictions = 0
     /// Polls whose connection ended while they waited.
     public var lostPolls = 0
+    /// Polls answered without a scrape, at the time that the client wished.
+    public var expiredPolls = 0
     public var handedOut = 0
     /// By outcome: `ok`, or the word of the cause.
     public var scrapes: [String: Int] = [:]
@@ -11,7 +13,13 @@ public struct ScrapeProxyCounters: Sendable, Hashable {
     public var latePushes = 0
     /// Requests that may not be made.
     public var refusals: [ProxyRefusal: Int] = [:]
+    /// Bytes of pages that went to scrapers, of what clients pushed, and of scrapes that went to clients.
     public var bodyBytes = 0
+    public var pushedBytes = 0
+    public var instructionBytes = 0
+    /// How long scrapes waited for a poll, and how long clients had them.
+    public var queueWaits = DurationHistogram()
+    public var roundTrips = DurationHistogram()
 
     public init() {}
 }

@@ -16,6 +16,8 @@ public struct ScrapeTable: Sendable {
         public var scrapes = 10_000
         /// How long a name is known after its last poll ended.
         public var registration = Duration.seconds(300)
+        /// Clients of one name share its scrapes; without that the last one to poll ends the others' polls.
+        public var sharesNames = false
 
         public init() {}
     }
@@ -35,7 +37,7 @@ public struct ScrapeTable: Sendable {
         /// As the client spells it.
         var host: String
         var labels: [HTTPField]
-        var waiting: Connection?
+        var waiting = WaitingPolls()
         /// Scrapes that no poll has taken yet, oldest first.
         var queue: [Connection] = []
         var lastSeen: Instant
@@ -64,37 +66,34 @@ public struct ScrapeTable: Sendable {
 
     // MARK: Polls
 
-    /// A client polls over a connection, which waits for nothing else.
+    /// A client polls over a connection, which waits for nothing else. `instance` tells clients of one name apart.
     public mutating func poll(
-        _ poll: Connection, name: ScrapeName, host: String, labels: [HTTPField] = [], now: Instant
+        _ poll: Connection, name: ScrapeName, host: String, labels: [HTTPField] = [], instance: UInt64 = 0,
+        now: Instant
     ) -> [Action] {
-        var actions: [Action] = []
         guard clients[name] != nil || clients.count < limits.names else { return [.refuse(poll: poll)] }
         var client = clients[name] ?? Client(host: host, labels: labels, lastSeen: now)
         client.host = host
         client.labels = labels
         client.lastSeen = now
-        if let before = client.waiting {
-            polls[before] = nil
-            actions.append(.evict(poll: before))
-        }
-        client.waiting = nil
-        if let scrape = client.queue.first {
-            client.queue.removeFirst()
+        guard client.queue.isEmpty else {
+            let scrape = client.queue.removeFirst()
             clients[name] = client
-            actions.append(handOut(scrape, to: poll, name))
-        } else {
-            client.waiting = poll
-            polls[poll] = name
-            clients[name] = client
+            return [handOut(scrape, to: poll, name)]
         }
-        return actions
+        let ended = client.waiting.add(
+            WaitingPolls.Poll(connection: poll, instance: instance), shares: limits.sharesNames)
+        polls[poll] = name
+        clients[name] = client
+        guard let ended else { return [] }
+        polls[ended] = nil
+        return [.evict(poll: ended)]
     }
 
     /// A waiting poll ended without a scrape: its connection is gone, or it was answered for its age.
     public mutating func pollEnded(_ poll: Connection, now: Instant) {
         guard let name = polls.removeValue(forKey: poll) else { return }
-        clients[name]?.waiting = nil
+        _ = clients[name]?.waiting.remove(poll)
         clients[name]?.lastSeen = now
     }
 
@@ -129,11 +128,10 @@ public struct ScrapeTable: Sendable {
 
     /// To the poll that waits, or to the front of the queue.
     private mutating func offer(_ scrape: Connection, _ name: ScrapeName) -> Action? {
-        guard let poll = clients[name]?.waiting else {
+        guard let poll = clients[name]?.waiting.take() else {
             clients[name]?.queue.insert(scrape, at: 0)
             return nil
         }
-        clients[name]?.waiting = nil
         polls[poll] = nil
         return handOut(scrape, to: poll, name)
     }
@@ -153,8 +151,7 @@ public struct ScrapeTable: Sendable {
             // Not a client: it is gone with its last waiting scrape.
             clients[name] = Client(host: "", labels: [], lastSeen: now)
         }
-        if let poll = clients[name]?.waiting {
-            clients[name]?.waiting = nil
+        if let poll = clients[name]?.waiting.take() {
             polls[poll] = nil
             add(scrape, id, name, isRepeatable)
             return handOut(scrape, to: poll, name)
@@ -226,7 +223,7 @@ public struct ScrapeTable: Sendable {
     /// Forgets names that have neither polled nor been busy for the registration time.
     public mutating func prune(now: Instant) {
         clients = clients.filter { _, client in
-            client.waiting != nil || !client.queue.isEmpty || client.taken > 0
+            !client.waiting.isEmpty || !client.queue.isEmpty || client.taken > 0
                 || now - client.lastSeen < limits.registration
         }
     }

@@ -34,6 +34,7 @@ extension ScrapeProxyFigures {
             "polls": .init(exactly: counters.polls),
             "evictions": .init(exactly: counters.evictions),
             "lost_polls": .init(exactly: counters.lostPolls),
+            "expired_polls": .init(exactly: counters.expiredPolls),
             "handed_out": .init(exactly: counters.handedOut),
             "late_pushes": .init(exactly: counters.latePushes),
             "refusals": .init(exactly: counters.refusals.values.reduce(0) { $0.addingSaturated($1) }),
@@ -46,6 +47,8 @@ extension ScrapeProxyFigures {
             "tls_certificate_expiry": .object(
                 certificateExpiries.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
             "body_bytes": .init(exactly: counters.bodyBytes),
+            "pushed_bytes": .init(exactly: counters.pushedBytes),
+            "instruction_bytes": .init(exactly: counters.instructionBytes),
             "scrapes": .object(
                 counters.scrapes.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
             "tls_failures": .object(

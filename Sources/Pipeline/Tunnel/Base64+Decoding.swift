@@ -1,7 +1,7 @@
 /// Reading base64, as key files have it.
 extension Base64 {
     /// nil for any other character, for padding in the middle, and for a length that no encoder makes.
-    static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
+    public static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
         var out: [UInt8] = []
         var buffer: UInt32 = 0
         var digits = 0

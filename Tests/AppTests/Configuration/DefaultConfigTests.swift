@@ -58,7 +58,8 @@ struct DefaultConfigTests {
             "outputs.influxdb.routes": OutputSpecs.route, "tunnels": TunnelSpecs.tunnel,
             "forwards": TunnelSpecs.forward, "metadata_relay": RelaySpecs.section,
             "pushprox.proxy": PushProxSpecs.proxy, "pushprox.proxy.listeners": PushProxSpecs.listener,
-            "pushprox.client": PushProxSpecs.client, "pushprox.client.proxies": PushProxSpecs.clientProxy,
+            "pushprox.proxy.names": PushProxSpecs.name, "pushprox.client": PushProxSpecs.client,
+            "pushprox.client.proxies": PushProxSpecs.clientProxy,
             "pushprox.client.targets": PushProxSpecs.clientTarget,
         ]
         for plugin in KnownPlugins.inputs {

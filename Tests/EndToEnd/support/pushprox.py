@@ -9,11 +9,13 @@ from .influx import free_port
 from .processes import wait_until
 
 
-def proxy_config(listeners, **options):
-    """`listeners` are tables of options."""
+def proxy_config(listeners, names=(), **options):
+    """`listeners` and `names` are tables of options."""
     text = table("[pushprox.proxy]", options)
     for each in listeners:
         text += table("[[pushprox.proxy.listeners]]", each)
+    for each in names:
+        text += table("[[pushprox.proxy.names]]", each)
     return text
 
 

@@ -112,6 +112,39 @@ struct ScrapeTableTests {
         #expect(table.expire(3, now: start) == nil)
     }
 
+    @Test("a shared name: the client that waits longest gets the next scrape, a lost scrape goes to another")
+    func sharing() {
+        var limits = ScrapeTable.Limits()
+        limits.sharesNames = true
+        var table = ScrapeTable(limits: limits)
+        for poll: UInt64 in 10...12 {
+            #expect(table.poll(poll, name: name, host: "a", instance: poll, now: start) == [])
+        }
+        #expect(table.waitingPolls == 3)
+        #expect(ask(&table, 1) == .handOut(poll: 10, scrape: 1, id: "id1", host: "a"))
+        #expect(ask(&table, 2) == .handOut(poll: 11, scrape: 2, id: "id2", host: "a"))
+        #expect(table.poll(13, name: name, host: "a", instance: 10, now: start) == [])
+        #expect(ask(&table, 3) == .handOut(poll: 12, scrape: 3, id: "id3", host: "a"))
+        #expect(table.takerDied(11, now: start) == [.handOut(poll: 13, scrape: 2, id: "id2", host: "a")])
+        // The same client again, whose connection was lost without a word: the older poll is ended.
+        _ = table.poll(20, name: name, host: "a", instance: 7, now: start)
+        _ = table.poll(21, name: name, host: "a", instance: 8, now: start)
+        #expect(table.poll(22, name: name, host: "a", instance: 7, now: start) == [.evict(poll: 20)])
+        #expect(table.poll(23, name: name, host: "a", now: start) == [])
+        #expect(table.poll(24, name: name, host: "a", now: start) == [])
+        table.pollEnded(21, now: start)
+        table.pollEnded(23, now: start)
+        #expect(ask(&table, 4) == .handOut(poll: 22, scrape: 4, id: "id4", host: "a"))
+        #expect(ask(&table, 5) == .handOut(poll: 24, scrape: 5, id: "id5", host: "a"))
+        #expect(table.waitingPolls == 0)
+        // Bounded: the oldest of too many is ended.
+        for poll in UInt64(100)..<UInt64(100 + WaitingPolls.limit) {
+            #expect(table.poll(poll, name: name, host: "a", now: start) == [])
+        }
+        #expect(table.poll(999, name: name, host: "a", now: start) == [.evict(poll: 100)])
+        #expect(table.waitingPolls == WaitingPolls.limit)
+    }
+
     @Test("names, waiting scrapes and all scrapes are bounded")
     func limits() throws {
         var limits = ScrapeTable.Limits()
