@@ -44,6 +44,7 @@ EVERYWHERE = {
         "accept": "anything",
         "accept-encoding": "answers are small", "content-length": "compared with the body",
         "x-pushprox-fqdn": "ours, for balancers", "x-godwit-poll-seconds": "ours, for proxies of ours",
+        "x-godwit-instance": "ours, for proxies of ours",
     },
 }
 
