@@ -11,6 +11,13 @@ static inline CURLcode godwit_easy_set_list(CURL *h, CURLoption o, struct curl_s
 static inline CURLcode godwit_easy_set_write(CURL *h, CURLoption o, size_t (*f)(char *, size_t, size_t, void *)) {
     return curl_easy_setopt(h, o, f);
 }
+static inline CURLcode godwit_easy_set_opensocket(
+    CURL *h, curl_socket_t (*f)(void *, curlsocktype, struct curl_sockaddr *)) {
+    return curl_easy_setopt(h, CURLOPT_OPENSOCKETFUNCTION, f);
+}
+static inline CURLcode godwit_easy_set_prereq(CURL *h, int (*f)(void *, char *, char *, int, int)) {
+    return curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, f);
+}
 static inline CURLcode godwit_easy_get_long(CURL *h, CURLINFO i, long *v) { return curl_easy_getinfo(h, i, v); }
 static inline CURLcode godwit_easy_get_off(CURL *h, CURLINFO i, curl_off_t *v) { return curl_easy_getinfo(h, i, v); }
 static inline CURLcode godwit_easy_get_pointer(CURL *h, CURLINFO i, void **v) { return curl_easy_getinfo(h, i, (char **)v); }

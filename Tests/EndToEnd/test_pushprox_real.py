@@ -116,9 +116,10 @@ class Both(Peers):
             done = self.scrape(path)
             self.assertEqual(done.status, 502, path)
             self.assertIn(b"broke off", done.body)
+        # It goes out while it comes, so the scraper sees a cut connection and the log names the limit.
         done = self.scrape("/endless")
-        self.assertEqual(done.status, 502)
-        self.assertIn(b"max_body_size", done.body)
+        self.assertIsNotNone(done.error)
+        self.assertIn("max_body_size", client.log_text())
         began = time.monotonic()
         done = self.scrape("/hang", timeout="2")
         self.assertEqual(done.status, 504)

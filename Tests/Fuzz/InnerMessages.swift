@@ -18,9 +18,34 @@ public func fuzzInnerMessages(_ start: UnsafePointer<UInt8>?, _ count: Int) -> C
             _ = TargetRules.request(of: target)
         }
     }
+    passOn(bytes, size: size)
     _ = DiscoveryList.labels(String(decoding: bytes, as: UTF8.self))
     _ = ScrapeTimeout.parse(String(decoding: bytes, as: UTF8.self), fallback: .seconds(1), limit: .seconds(2))
     return 0
+}
+
+/// A page that goes through a buffer in pieces comes out as it went in.
+private func passOn(_ page: [UInt8], size: Int) {
+    var buffer = PageBuffer(heldLimit: 64, pageLimit: 1 << 20, streamsUnknownLength: true)
+    buffer.take(PageBuffer.Head(status: 200, fields: []))
+    buffer.begin(Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".utf8), isChunked: true)
+    var rest = page[...]
+    var out: [UInt8] = []
+    var room = [UInt8](repeating: 0, count: size + 20)
+    while true {
+        let part = Array(rest.prefix(size))
+        if part.isEmpty {
+            buffer.finish(isWhole: true)
+        } else if part.withUnsafeBytes({ buffer.take($0) }) == .taken {
+            rest = rest.dropFirst(part.count)
+        }
+        let piece = room.withUnsafeMutableBytes { buffer.read(into: $0) }
+        precondition(piece != .broken, "a whole page breaks")
+        if piece == .end { break }
+        if case .bytes(let count) = piece { out += room.prefix(count) }
+    }
+    let message = read(out, size: out.count)
+    precondition(page.count > 10_000 || message.isComplete && message.payload == page, "another page")
 }
 
 private struct Message: Equatable {

@@ -11,7 +11,7 @@ import Synchronization
 /// Stops: a cancelled task's transfer is taken off the handle at once, or after the grace its request allows.
 public actor CurlMulti: HTTPClient {
     private static let idleLimit = 4
-    /// Cached connections; two lanes to some outputs need no more.
+    /// Cached connections that nobody uses; two lanes to some outputs need no more.
     private static let connectionLimit = 8
     /// Once a process, before the first handle.
     private static let isReady = curl_global_init(3) == CURLE_OK
@@ -54,12 +54,14 @@ public actor CurlMulti: HTTPClient {
             return continuation.resume(returning: .failure(TransferFailure(.hardDown, "no memory for a transfer")))
         }
         let transfer = CurlTransfer(ticket: ticket, easy: easy, request: request, started: KernelClock.monotonic())
+        transfer.wake = { self.loop.post { self.assumeIsolated { $0.resume(ticket) } } }
         if let failure = transfer.configure() {
             recycle(easy)
             return continuation.resume(returning: .failure(failure))
         }
         transfers[easy] = transfer
         transfer.continuation = continuation
+        limitConnections(multi)
         let code = curl_multi_add_handle(multi, easy)
         if code != CURLM_OK {
             finish(easy, .failure(TransferFailure(.invalid, String(cString: curl_multi_strerror(code)))))
@@ -93,13 +95,22 @@ public actor CurlMulti: HTTPClient {
         finish(easy, .failure(TransferFailure(.cancelled, "")))
     }
 
+    // MARK: Pauses
+
+    /// A transfer that waits for the other end of its pipe goes on. Never from inside a callback of libcurl.
+    private func resume(_ ticket: Ticket) {
+        guard let transfer = transfers.values.first(where: { $0.ticket === ticket }) else { return }
+        let code = curl_easy_pause(transfer.easy, CURLPAUSE_RECV_CONT | CURLPAUSE_SEND_CONT)
+        if code != CURLE_OK { finish(transfer.easy, transfer.result(code, now: KernelClock.monotonic())) }
+    }
+
     // MARK: The multi handle
 
     private func openMulti() -> UnsafeMutableRawPointer? {
         if let multi { return multi }
         guard Self.isReady, let multi = curl_multi_init() else { return nil }
         let context = Unmanaged.passUnretained(self).toOpaque()
-        _ = godwit_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.connectionLimit)
+        limitConnections(multi)
         _ = godwit_multi_set_pointer(multi, CURLMOPT_SOCKETDATA, context)
         _ = godwit_multi_set_pointer(multi, CURLMOPT_TIMERDATA, context)
         _ = godwit_multi_set_socket(multi) { _, descriptor, what, context, _ in
@@ -116,6 +127,12 @@ public actor CurlMulti: HTTPClient {
         }
         self.multi = multi
         return multi
+    }
+
+    /// libcurl counts connections in use, too: with many long polls it would close each at its answer, which to the
+    /// other side is a client that died.
+    private func limitConnections(_ multi: UnsafeMutableRawPointer) {
+        _ = godwit_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.connectionLimit + transfers.count)
     }
 
     /// libcurl wants to know when `descriptor` is ready.
@@ -164,9 +181,13 @@ public actor CurlMulti: HTTPClient {
 
     private func finish(_ easy: UnsafeMutableRawPointer, _ result: Result<HTTPReply, TransferFailure>) {
         guard let transfer = transfers.removeValue(forKey: easy) else { return }
-        if let multi { curl_multi_remove_handle(multi, easy) }
+        if let multi {
+            curl_multi_remove_handle(multi, easy)
+            limitConnections(multi)
+        }
         // A handle whose transfer got nowhere keeps its buffer, and refuses to have its size set again (libcurl 7.88).
-        if case .success = result { recycle(easy) } else { curl_easy_cleanup(easy) }
+        // Nor is one with other buffers than all of use to all.
+        if case .success = result, !transfer.isPiped { recycle(easy) } else { curl_easy_cleanup(easy) }
         transfer.continuation?.resume(returning: result)
         transfer.continuation = nil
     }

@@ -14,13 +14,13 @@ final class CurlTransfer {
     let easy: UnsafeMutableRawPointer
     let started: Instant
     var continuation: CheckedContinuation<Result<HTTPReply, TransferFailure>, Never>?
-    private let request: HTTPRequest
+    let request: HTTPRequest
     // libcurl reads the body from the array's own storage, which neither moves nor changes while it is retained here.
     private let body: [UInt8]
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     fileprivate var received: [UInt8] = []
-    fileprivate var bodyBytes = 0
+    var bodyBytes = 0
     fileprivate let bodyLimit: Int
     fileprivate let keepsBody: Bool
     private var headers: [String: String] = [:]
@@ -31,6 +31,10 @@ final class CurlTransfer {
     fileprivate var retryAfter: String?
     fileprivate var isBodyTooLong = false
     fileprivate var isHeaderTooLong = false
+    /// Why no connection may be made.
+    var forbidden: String?
+    /// Goes on after a pause. Any thread.
+    var wake: (@Sendable () -> Void)?
 
     init(ticket: Ticket, easy: UnsafeMutableRawPointer, request: HTTPRequest, started: Instant) {
         self.ticket = ticket
@@ -74,6 +78,8 @@ final class CurlTransfer {
         configureConnection(&setup)
         configureTLS(&setup)
         configureRequest(&setup)
+        configurePipes(&setup)
+        configureAddresses(&setup)
         return setup.failure
     }
 
@@ -94,18 +100,6 @@ final class CurlTransfer {
             setup.set(CURLOPT_TCP_KEEPINTVL, options.keepAliveSeconds)
         }
         if let address = options.localAddress, !address.isEmpty { setup.set(CURLOPT_INTERFACE, address) }
-    }
-
-    private func configureTLS(_ setup: inout CurlOptions) {
-        let options = request.connection
-        let lowest = options.requiresTLS13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2
-        setup.set(CURLOPT_SSLVERSION, Int(lowest))
-        setup.set(CURLOPT_SSL_VERIFYPEER, options.skipsVerification ? 0 : 1)
-        setup.set(CURLOPT_SSL_VERIFYHOST, options.skipsVerification ? 0 : 2)
-        if let file = options.tlsAuthorities { setup.set(CURLOPT_CAINFO, file) }
-        if let file = options.tlsCertificate { setup.set(CURLOPT_SSLCERT, file) }
-        if let file = options.tlsKey { setup.set(CURLOPT_SSLKEY, file) }
-        if !options.tlsKeyPassword.isEmpty { setup.set(CURLOPT_KEYPASSWD, options.tlsKeyPassword.revealed) }
     }
 
     private func configureRequest(_ setup: inout CurlOptions) {
@@ -131,7 +125,14 @@ final class CurlTransfer {
         case .bearer(let token): headers.append("Authorization: Bearer \(token.revealed)")
         }
         if let probe = request.probe { configureProbe(probe, &setup, &headers) }
-        if case .post = request.method {
+        switch request.method {
+        case .get: break
+        case .upload(_, let length):
+            setup.set(CURLOPT_POST, 1)
+            setup.check(godwit_easy_set_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(length ?? -1)))
+            headers.append("Content-Type:")
+            if length == nil { headers.append("Transfer-Encoding: chunked") }
+        case .post:
             setup.set(CURLOPT_POST, 1)
             setup.check(godwit_easy_set_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
             let start = body.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
@@ -141,10 +142,15 @@ final class CurlTransfer {
         // After what libcurl takes from the body.
         if let verb = request.probe?.verb, verb == "HEAD", body.isEmpty {
             setup.set(CURLOPT_NOBODY, 1)
-        } else if let verb = request.probe?.verb, verb != (body.isEmpty ? "GET" : "POST") {
+        } else if let verb = request.probe?.verb, verb != (sendsBody ? "POST" : "GET") {
             setup.set(CURLOPT_CUSTOMREQUEST, verb)
         }
         setup.set(CURLOPT_HTTPHEADER, pointer: list(headers))
+    }
+
+    private var sendsBody: Bool {
+        if case .upload = request.method { return true }
+        return !body.isEmpty
     }
 
     /// A connection of its own, whose name lookup and handshake count.
@@ -182,6 +188,7 @@ final class CurlTransfer {
             let followsRedirects = request.probe?.followsRedirects ?? false
             let isOver = status >= 200 && !(followsRedirects && isRedirecting && 300..<400 ~= status)
             if isOver, request.probe != nil { answered = KernelClock.monotonic() }
+            if isOver { request.sink?.take(PageBuffer.Head(status: status, fields: fields)) }
         } else if let colon = text.firstIndex(of: ":") {
             let name = text[..<colon].lowercased()
             if name == "location" { isRedirecting = true }
@@ -225,7 +232,7 @@ final class CurlTransfer {
         var text = String(cString: errorText)
         if text.isEmpty { text = String(cString: curl_easy_strerror(code)) }
         if isHeaderTooLong { text = "reply headers longer than \(Self.headerLimit) bytes" }
-        let failure = TransferFailure(kind(of: code), text)
+        let failure = forbidden.map { TransferFailure(.forbidden, $0) } ?? TransferFailure(kind(of: code), text)
         if answered != nil { return .success(reply(status, now: now, failure: failure)) }
         return .failure(failure)
     }
@@ -252,25 +259,6 @@ final class CurlTransfer {
     }
 }
 
-/// Sets options one by one and remembers the first refusal.
-private struct CurlOptions {
-    let easy: UnsafeMutableRawPointer
-    var failure: TransferFailure?
-
-    init(easy: UnsafeMutableRawPointer) { self.easy = easy }
-
-    mutating func set(_ option: CURLoption, _ value: Int) { check(godwit_easy_set_long(easy, option, value)) }
-    mutating func set(_ option: CURLoption, _ value: String) { check(godwit_easy_set_string(easy, option, value)) }
-    mutating func set(_ option: CURLoption, pointer: UnsafeRawPointer?) {
-        check(godwit_easy_set_pointer(easy, option, pointer))
-    }
-
-    mutating func check(_ code: CURLcode) {
-        guard code != CURLE_OK, failure == nil else { return }
-        failure = TransferFailure(.invalid, String(cString: curl_easy_strerror(code)))
-    }
-}
-
 /// libcurl's write callback: a return value other than the given size ends the transfer.
 private func receiveBody(
     _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
@@ -278,6 +266,7 @@ private func receiveBody(
     guard let bytes, let context else { return 0 }
     let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
     let length = size.multipliedSaturated(by: count)
+    if let sink = transfer.request.sink { return transfer.pass(bytes, length, to: sink) }
     let room = transfer.bodyLimit - transfer.bodyBytes
     transfer.bodyBytes += min(length, room)
     if transfer.keepsBody {

@@ -3,9 +3,11 @@ import Pipeline
 /// One request to an HTTP server, ready to be sent by `CurlMulti`. No redirect is followed, unless a
 /// probe asks for it.
 public struct HTTPRequest: Sendable {
-    public enum Method: Sendable, Hashable {
+    public enum Method: Sendable {
         case get
         case post(body: [UInt8])
+        /// A POST whose body comes while it is sent; in chunks where the length is not known.
+        case upload(BodyPipe, length: Int?)
     }
 
     public enum Credentials: Sendable, Hashable {
@@ -32,6 +34,8 @@ public struct HTTPRequest: Sendable {
     public var wantedHeaders: Set<String> = []
     /// What a look at somebody's server does otherwise than a delivery; nil for deliveries.
     public var probe: HTTPProbe?
+    /// Where the body of the reply goes while it comes; nil: into the reply.
+    public var sink: BodyPipe?
 
     public init(
         _ method: Method, url: String, headers: [String] = [], credentials: Credentials = .none,
@@ -89,6 +93,8 @@ public struct HTTPConnectionOptions: Sendable, Hashable {
     public var localAddress: String?
     /// Seconds of silence after which the peer is probed, and between probes; 0 = the system's.
     public var keepAliveSeconds = 0
+    /// Where the host's name may lead; nil: anywhere.
+    public var addresses: AddressRule?
 
     public init() {}
 }
@@ -138,6 +144,8 @@ public struct TransferFailure: Error, Sendable, Hashable, CustomStringConvertibl
         case dns = "name lookup"
         /// The URL or a named file cannot be used.
         case invalid = "invalid request"
+        /// The name leads to an address to which it may not.
+        case forbidden = "not allowed"
         case cancelled
     }
 
@@ -157,7 +165,7 @@ public struct TransferFailure: Error, Sendable, Hashable, CustomStringConvertibl
         switch kind {
         case .hardDown, .tls, .dns: .unavailable(reason: description)
         case .timeout, .reset, .cancelled: .ambiguous(reason: description)
-        case .invalid: .configuration(reason: description)
+        case .invalid, .forbidden: .configuration(reason: description)
         }
     }
 }

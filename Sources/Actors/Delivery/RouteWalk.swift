@@ -90,7 +90,7 @@ public struct RouteWalk: Sendable {
         case .tls: .tls
         case .dns: .name
         case .hardDown: .tcp
-        case .timeout, .reset, .invalid, .cancelled: .ping
+        case .timeout, .reset, .invalid, .forbidden, .cancelled: .ping
         }
     }
 }

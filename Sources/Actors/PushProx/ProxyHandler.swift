@@ -46,6 +46,8 @@ final class ProxyHandler: ChannelInboundHandler {
         return body
     }
 
+    /// Whether the poll is one of our client.
+    private var isOurPoll = false
     /// Whether a scrape went out over this connection that may not have arrived.
     private var hasTaken = false
     var timer: Scheduled<Void>?
@@ -199,6 +201,7 @@ final class ProxyHandler: ChannelInboundHandler {
             while let last = text.last, last <= 0x20 { text = text.dropLast() }
             while let first = text.first, first <= 0x20 { text = text.dropFirst() }
             body = []
+            isOurPoll = request.head.headers.contains(name: PollVerdict.waitHeader)
             limitPoll(request.head.headers.first(name: PollVerdict.waitHeader).flatMap { Int($0) })
             hub.poll(
                 self, text: String(decoding: text, as: UTF8.self),
@@ -246,7 +249,9 @@ final class ProxyHandler: ChannelInboundHandler {
 
     func answerPoll(_ instruction: [UInt8]) {
         hasTaken = true
-        reply(200, body: instruction, [HTTPField("Content-Type", "text/plain; charset=utf-8")])
+        var fields = [HTTPField("Content-Type", "text/plain; charset=utf-8")]
+        if isOurPoll { fields.append(HTTPField(PollVerdict.streamsHeader, "1")) }
+        reply(200, body: instruction, fields)
     }
 
     func drain() {

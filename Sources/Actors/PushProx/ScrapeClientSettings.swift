@@ -19,8 +19,21 @@ public struct ScrapeTargetSettings: Sendable, Hashable {
     public var username = ""
     public var password = SecretSource.none
     public var token = SecretSource.none
+    /// Networks that its name may lead to; empty: this machine, or where `url` leads.
+    public var addresses: [AddressRange] = []
 
     public init(rule: TargetRule) { self.rule = rule }
+
+    /// What its name may lead to.
+    var addressRule: AddressRule {
+        switch rule.destination {
+        case .url(let text):
+            let literal = HTTPURL(text).flatMap { IPAddress($0.host) }
+            return AddressRule(addresses.isEmpty ? .any : .listed(addresses), literal: literal)
+        case .asAsked, .unix, .agent, .output:
+            return AddressRule(addresses.isEmpty ? .own : .listed(addresses))
+        }
+    }
 }
 
 /// What `[pushprox.client]` says.
@@ -32,6 +45,8 @@ public struct ScrapeClientSettings: Sendable, Hashable {
     /// `name=value`, separated by commas.
     public var labels = ""
     public var bodyLimit = 32 << 20
+    /// Bytes that all pages under way may hold together.
+    public var heldLimit = 32 << 20
     /// Scrapes at the same time; more are answered with 503.
     public var scrapesLimit = 16
     public var timeoutLimit = Duration.seconds(300)

@@ -135,9 +135,13 @@ public actor ScrapeProxy {
     ) async throws -> any Channel {
         let rules = ProxyListener(listener)
         let clients = ClientCount(limit: listener.connections)
+        // Around a page there are its head and the lines of its chunks; the page itself is judged where it is read,
+        // where the limit can be named.
+        let around = (settings.bodyLimit / 4).addingSaturated(InnerHead.bytesLimit)
         // Connections wait for each other's requests: what is slow is ended by the deadlines of scrapes.
         let limits = ServerLimits(
-            clients: listener.connections, headBytes: InnerHead.bytesLimit, bodyBytes: settings.bodyLimit,
+            clients: listener.connections, headBytes: InnerHead.bytesLimit,
+            bodyBytes: settings.bodyLimit.addingSaturated(around),
             requestTime: .seconds(10), stallTime: .seconds(30), streamStallTime: .seconds(30),
             idleTime: .seconds(120))
         let onRefusal: TCPServer.RefusalListener = { hub.value.refusedUnseen($0, $1) }

@@ -11,6 +11,7 @@ enum TargetRequest {
         var connection = place.connection
         // Targets are near: no proxy of the environment stands before them.
         connection.proxy = ""
+        connection.addresses = place.addressRule
         connection.connectTimeout = min(time, .seconds(10))
         let url: String
         switch place.rule.destination {

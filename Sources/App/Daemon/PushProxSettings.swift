@@ -57,12 +57,15 @@ extension ScrapeClientSettings {
         labels = values.table("labels").sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             .joined(separator: ",")
         bodyLimit = Int(clamping: values.size("max_body_size"))
+        heldLimit = Int(clamping: values.size("max_held_size"))
         scrapesLimit = Int(clamping: values.integer("max_scrapes"))
         timeoutLimit = values.duration("max_scrape_timeout")
         retryBase = values.duration("retry_initial_wait")
         retryCap = values.duration("retry_max_wait")
         pollTime = values.duration("poll_timeout")
+        let silence = Int(clamping: values.duration("keepalive_interval").components.seconds)
         proxies = part.tables["proxies", default: []].compactMap { ScrapeProxyPlace($0, version: version) }
+        for index in proxies.indices { proxies[index].connection.keepAliveSeconds = silence }
     }
 }
 
@@ -95,6 +98,7 @@ extension ScrapeTargetSettings {
                 name: name, port: port > 0 ? port : nil, pathPrefix: options.string("path"),
                 destination: destination))
         connection = HTTPConnectionOptions(access: options)
+        addresses = options.strings("addresses").compactMap(AddressRange.init)
         username = options.string("username")
         password = SecretSource(options, "password")
         token = SecretSource(options, "token")

@@ -138,6 +138,9 @@ extension ConfigDecodingRun {
         var mistakes: [(name: String, text: String)] = []
         if ScrapeName(options.string("name")) == nil { mistakes.append(("name", "a target needs the name of a host")) }
         if !options.string("path").hasPrefix("/") { mistakes.append(("path", "a path begins with /")) }
+        for range in options.strings("addresses") where AddressRange(range) == nil {
+            mistakes.append(("addresses", "\"\(range)\" is no network; expected 192.0.2.0/24 or 2001:db8::/32"))
+        }
         if TargetRule.destination(options.string("url")) == nil {
             mistakes.append(("url", "expected http://host:port, unix:/path, agent or output:ID"))
         }

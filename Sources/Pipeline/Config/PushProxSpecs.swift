@@ -64,6 +64,9 @@ public enum PushProxSpecs {
             "names", .strings([]), "Names to poll under, which scrapers ask for; empty means that of this machine."),
         OptionSpec("labels", .table([:]), "Labels that our proxy shows at /clients."),
         OptionSpec("max_body_size", .size(32 << 20), "Largest page that is pushed.", bounds: 1_024...1_073_741_824),
+        OptionSpec(
+            "max_held_size", .size(32 << 20), "What all pages on their way may take of memory together.",
+            bounds: 1_048_576...1_073_741_824),
         OptionSpec("max_scrapes", .integer(16), "Scrapes at the same time.", bounds: 1...1_000),
         OptionSpec("max_scrape_timeout", .duration(.seconds(300)), "Longest time of a scrape.", bounds: 0.1...3_600),
         OptionSpec("retry_initial_wait", .duration(.seconds(1)), "First wait after a failed poll.", bounds: 0.01...60),
@@ -72,6 +75,9 @@ public enum PushProxSpecs {
             "poll_timeout", .duration(.seconds(50)),
             "When a proxy of ours shall answer a poll without a scrape, before a middlebox cuts it.", bounds: 1...3_000
         ),
+        OptionSpec(
+            "keepalive_interval", .duration(.seconds(15)),
+            "Silence after which the kernel asks whether a proxy is still there.", bounds: 1...3_600),
     ]
 
     private static let access: [OptionSpec] = [
@@ -99,6 +105,9 @@ public enum PushProxSpecs {
                 "url", .string(""),
                 "Where the scrape goes: http://host:port, unix:/path, agent for the agent's own metrics, or "
                     + "output:ID for the page of an output prometheus_client; empty means where it says."),
+            OptionSpec(
+                "addresses", .strings([]),
+                "Networks that the name may lead to, as 192.0.2.0/24; empty means this machine, or where url leads."),
         ] + access
 }
 

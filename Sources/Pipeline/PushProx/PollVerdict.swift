@@ -14,6 +14,11 @@ public enum PollVerdict: Sendable, Hashable {
     public static let waitHeader = "x-godwit-poll-seconds"
     /// The header in which a client says which of the clients of one name it is: 16 hexadecimal digits.
     public static let instanceHeader = "x-godwit-instance"
+    /// In an answer of our proxy to a poll of ours: it takes a push in pieces, and one that breaks off never looks whole
+    /// to the scraper. Of a real proxy that cannot be said.
+    public static let streamsHeader = "x-godwit-streams"
+    /// In polls and pushes: the name, for load balancers, which see headers and not bodies.
+    public static let nameHeader = "X-PushProx-Fqdn"
 
     /// Bounds: of a body that says why, 120 bytes are told.
     public static func judge(status: Int, body: [UInt8]) -> PollVerdict {

@@ -79,11 +79,19 @@ public struct ScrapeAnswer: Sendable, Hashable {
 
     /// One HTTP/1.1 response. `length` is given for HEAD, whose response tells a length that its body has not.
     public func encoded(id: String, remaining: Duration, length: Int? = nil) -> [UInt8] {
-        var text = "HTTP/1.1 \(status) \(ScrapeAnswer.reason(status))\r\n"
-        if status != 204, status != 304 { text += "Content-Length: \(length ?? body.count)\r\n" }
-        for field in HeaderRules.response(fields) { text += "\(field.name): \(field.value)\r\n" }
+        let head = PageBuffer.Head(status: status, fields: fields)
+        return ScrapeAnswer.encoded(head, id: id, remaining: remaining, length: length ?? body.count) + body
+    }
+
+    /// Line and headers of a response; without a length its body comes in chunks.
+    public static func encoded(_ head: PageBuffer.Head, id: String, remaining: Duration, length: Int?) -> [UInt8] {
+        var text = "HTTP/1.1 \(head.status) \(reason(head.status))\r\n"
+        if head.status != 204, head.status != 304 {
+            text += length.map { "Content-Length: \($0)\r\n" } ?? "Transfer-Encoding: chunked\r\n"
+        }
+        for field in HeaderRules.response(head.fields) { text += "\(field.name): \(field.value)\r\n" }
         text += "Id: \(id)\r\n\(ScrapeTimeout.header): \(ScrapeTimeout.text(remaining))\r\n\r\n"
-        return Array(text.utf8) + body
+        return Array(text.utf8)
     }
 
     private static func reason(_ status: Int) -> String {
