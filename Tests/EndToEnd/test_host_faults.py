@@ -9,6 +9,7 @@ import time
 from support import agent as agents
 from support import oracle
 from support.case import EndToEnd, is_long, takes
+from support.clock import WallClock
 from support.processes import wait_until
 
 SERIES = 10
@@ -114,20 +115,10 @@ class Clock(EndToEnd):
     """The wall clock is set while the agent runs."""
 
     def start_with_clock(self, server):
-        self.needs_program("cc")
-        folder = self.folder()
-        library = os.path.join(folder, "clock.so")
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "clock.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-        self.clock = os.path.join(folder, "clock")
-        self.set_clock(0)
+        made = WallClock(self)
+        self.set_clock = made.set
         return self.agent(url=server.url, interval="%dms" % STEP_MS, flush="200ms", inputs=[("cpu", {}), ("net", {})],
-                          environment={"LD_PRELOAD": library, "GODWIT_TEST_CLOCK": self.clock})
-
-    def set_clock(self, seconds):
-        with open(self.clock + ".new", "w") as file:
-            file.write("%d\n" % seconds)
-        os.rename(self.clock + ".new", self.clock)
+                          environment=made.environment)
 
     def newest(self, server):
         return max((int(line.rpartition(b" ")[2]) for line in list(server.lines)), default=0)

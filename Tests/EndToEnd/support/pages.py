@@ -115,7 +115,7 @@ class Reader(threading.Thread):
             reply = connection.getresponse()
             self.status = reply.status
             while True:
-                piece = reply.read(1 << 18)
+                piece = reply.read1(1 << 18)
                 if not piece:
                     break
                 self.bytes += len(piece)
