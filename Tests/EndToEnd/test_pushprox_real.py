@@ -141,7 +141,7 @@ class Both(Peers):
         done = self.scrape()
         self.assertEqual(done.status, 502)
         self.assertIn(b"http://t.example:9100/metrics: unreachable", done.body)
-        self.assertEqual(client.status()["pushprox"]["client"]["running"], 0)
+        wait_until(lambda: client.status()["pushprox"]["client"]["running"] == 0, 30, "nothing is left running")
 
     def test_the_agents_own_pages_need_no_exporter(self):
         self.proxy()
