@@ -58,6 +58,8 @@ public actor CollectorRunner {
     private var status = CollectorStatus()
     /// The window in which errors from outside are logged.
     private var reports: (until: Instant, shown: Int, silent: UInt64) = (.zero, 0, 0)
+    /// Errors that were logged, whose repetitions the log itself counts: they must not keep others from being seen.
+    private var reported: Set<String> = []
 
     /// `input` names the input instance in the channel, in logs and in the hooks; `precision` is what timestamps are
     /// rounded to, see `TickSchedule.precision`.
@@ -173,8 +175,9 @@ public actor CollectorRunner {
         return handover
     }
 
-    /// Error lines of a service input within ten seconds; what comes beyond is counted and said later.
+    /// New error lines of a service input within ten seconds; what comes beyond is counted and said later.
     private static let reportsLimit = 10
+    private static let reportedLimit = 1_000
 
     fileprivate func note(_ errors: [String]) {
         guard !errors.isEmpty else { return }
@@ -189,8 +192,13 @@ public actor CollectorRunner {
             reports = (clock.now + .seconds(10), 0, 0)
         }
         for error in errors {
-            if reports.shown < CollectorRunner.reportsLimit {
-                reports.shown += 1
+            let isKnown = reported.contains(error)
+            if isKnown || reports.shown < CollectorRunner.reportsLimit {
+                if !isKnown {
+                    reports.shown += 1
+                    if reported.count >= CollectorRunner.reportedLimit { reported = [] }
+                    reported.insert(error)
+                }
                 logger.error("\(error)", metadata: ["input": "\(input)"])
             } else {
                 reports.silent &+= 1

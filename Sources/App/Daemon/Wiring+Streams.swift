@@ -15,7 +15,9 @@ extension Wiring {
         for input in config.inputs where !config.hasChain {
             let own = MetricTransform(input.metric, globalTags: globalTags, stage: .input)
             let transforms = stream.encoding.metric == MetricOptions() ? [own] : [own, shared]
-            rules[input.id] = InputRules(transforms: transforms, precision: input.schedule.arrivalPrecision)
+            rules[input.id] = InputRules(
+                transforms: transforms, precision: input.schedule.arrivalPrecision,
+                seriesLimit: input.plugin == "prometheus" ? InputRules.manySeries : 10_000)
         }
         return StreamPlan(
             name: stream.name, sink: spill, codec: stream.codec,

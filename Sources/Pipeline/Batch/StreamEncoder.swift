@@ -5,10 +5,16 @@ public struct InputRules: Sendable, Hashable {
     public var transforms: [MetricTransform]
     /// Timestamps are rounded to the nearest multiple; 0 leaves them.
     public var precision: Duration
+    /// Series whose rendered form is remembered.
+    public var seriesLimit: Int
 
-    public init(transforms: [MetricTransform], precision: Duration) {
+    /// For inputs with more series than a host has, such as scraped pages. About 600 bytes each on the way to remote write.
+    public static let manySeries = 400_000
+
+    public init(transforms: [MetricTransform], precision: Duration, seriesLimit: Int = 10_000) {
         self.transforms = transforms
         self.precision = precision
+        self.seriesLimit = seriesLimit
     }
 }
 
@@ -28,7 +34,7 @@ public struct BatchLimits: Sendable, Hashable {
 ///
 /// Names, tags and filters act on series and schemas, and what comes out (the rendered line header, the columns that
 /// stay) is cached by identity: a point costs one look-up and the writing of its values.
-/// Bounds: the cache forgets series that were not seen for as many sets as `cacheLimit` allows entries.
+/// Bounds: the cache of an input forgets series that were not seen lately beyond `InputRules.seriesLimit` of them.
 public struct StreamEncoder: ~Copyable {
     private struct RenderedSeries {
         /// Keeps the object alive, so that its identity stays unique while it is a key.
@@ -55,7 +61,7 @@ public struct StreamEncoder: ~Copyable {
     /// Called with each line while somebody listens: the final name and the line with its LF.
     public typealias LineObserver = (_ name: String, _ line: UnsafeBufferPointer<UInt8>) -> Void
 
-    private static let cacheLimit = 10_000
+    private static let columnsLimit = 10_000
 
     private let options: LineProtocol.Options
     private let limits: BatchLimits
@@ -163,13 +169,13 @@ public struct StreamEncoder: ~Copyable {
 
     /// Halves a cache that grew beyond its bound by forgetting what was used least recently.
     private static func forgetUnused(_ cache: inout InputCache) {
-        if cache.series.count > cacheLimit {
+        if cache.series.count > cache.rules.seriesLimit {
             let ages = cache.series.values.map(\.lastUsed).sorted()
             let median = ages[ages.count / 2]
             cache.series = cache.series.filter { $0.value.lastUsed > median || $0.value.lastUsed == cache.sets }
-            if cache.series.count > cacheLimit { cache.series.removeAll() }
+            if cache.series.count > cache.rules.seriesLimit { cache.series.removeAll() }
         }
-        if cache.columns.count > cacheLimit { cache.columns.removeAll() }
+        if cache.columns.count > columnsLimit { cache.columns.removeAll() }
     }
 
     /// How many rendered series are remembered for an input.

@@ -6,7 +6,8 @@
 /// Series are remembered by the bytes they are written in, so that a page like the one before makes no text.
 /// A series that was on the page before and is not on this one gets an end (`Double.staleMarker`), and so do all when a
 /// page cannot be had; what comes with a time of its own is exempt, as in Prometheus.
-/// Bounds: `samplesLimit` samples a page, two generations of as many remembered series, `SeriesPresence`.
+/// Bounds: `samplesLimit` samples a page, two generations of remembered series, each of as many as the largest
+/// page can have had, `SeriesPresence`.
 public struct ScrapeWriter {
     public struct Settings: Sendable, Hashable {
         public var version = ExpositionName.Version.first
@@ -46,6 +47,8 @@ public struct ScrapeWriter {
         var cells: [UInt64] = []
     }
 
+    private static let knownLeast = 1_024
+
     private let settings: Settings
     private let tags: [Tag]
     private var known: ByteTable<ScrapedSeries>
@@ -58,13 +61,15 @@ public struct ScrapeWriter {
     public init(_ settings: Settings, tags: [Tag]) {
         self.settings = settings
         self.tags = tags
-        known = ByteTable(limit: max(64, settings.samplesLimit), bytesLimit: 32 << 20)
+        known = ByteTable(limit: Self.knownLeast, bytesLimit: 32 << 20)
     }
 
     /// Reads a whole page.
     public mutating func read(_ bytes: [UInt8], _ format: ExpositionFormat, at time: Timestamp) -> Page {
         var page = Page()
         var reader = ExpositionReader(bytes, format: format)
+        // A sample takes 16 bytes at least, and as a rule several times that.
+        known.limit = max(known.limit, min(settings.samplesLimit, bytes.count / 16))
         presence.begin()
         while let family = reader.next() {
             page.count += family.samples.count

@@ -19,7 +19,8 @@ struct ByteTable<Value> {
 
     private static var probes: Int { 16 }
 
-    private let limit: Int
+    /// Entries of a generation.
+    var limit: Int
     private let bytesLimit: Int
     private let seed: UInt64
     private var young = Generation()

@@ -43,13 +43,17 @@ public struct LineProtocolParser {
     /// Tags that every point gets; they replace what a line says.
     private let extraTags: [Tag]
     private let takesSpecials: Bool
-    private var series = ByteTable<KnownSeries>()
+    private var series: ByteTable<KnownSeries>
     private var shapes = ByteTable<FieldShape>()
     private var cells: [UInt64] = []
     private var shapeBytes: [UInt8] = []
 
-    /// `takesSpecials` is for lines of our own streams: floats that are not finite, see `SpecialFloat`.
+    /// `takesSpecials` is for lines of our own streams: floats that are not finite, see `SpecialFloat`, and as many series
+    /// remembered as their points can have.
     public init(limits: Limits = Limits(), extraTags: [Tag] = [], takesSpecials: Bool = false) {
+        series =
+            takesSpecials
+            ? ByteTable(limit: InputRules.manySeries, bytesLimit: InputRules.manySeries * 256) : ByteTable()
         self.limits = limits
         self.extraTags = extraTags
         self.takesSpecials = takesSpecials

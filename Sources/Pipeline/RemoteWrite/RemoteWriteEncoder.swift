@@ -22,8 +22,10 @@ public struct RemoteWriteEncoder {
 
     /// One series of the destination.
     private struct Target {
-        /// Names and values by turns, sorted by name, as indexes of `texts`.
+        /// 2.0: names and values by turns, sorted by name, as indexes of `texts`.
         let labels: [UInt32]
+        /// 1.0: the labels as they stand in the message.
+        let rendered: [UInt8]
         /// Its name, as an index of `metadata`.
         let metric: Int
         var samples: [Sample] = []
@@ -35,6 +37,8 @@ public struct RemoteWriteEncoder {
         let series: Series
         let schema: Schema
         let targets: [Int?]
+        /// What followed the last time: points come in the order of before as a rule, so nothing need be looked up.
+        var next = 0
     }
 
     private struct KnownKey: Hashable {
@@ -42,12 +46,16 @@ public struct RemoteWriteEncoder {
         let schema: ObjectIdentifier
     }
 
-    private static let cacheLimit = 100_000
+    private static let cacheLimit = InputRules.manySeries
 
     private let version: Version
-    private var known: [KnownKey: Known] = [:]
+    private var known: [Known] = []
+    private var indexes: [KnownKey: Int] = [:]
+    /// Which of `known` the last point had.
+    private var last = 0
     private var targets: [Target] = []
     private var targetOfLabels: [[UInt32]: Int] = [:]
+    private var targetOfRendered: [[UInt8]: Int] = [:]
     private var texts: [[UInt8]] = []
     private var textIndex: [String: UInt32] = [:]
     /// Targets with samples of this message, in the order of their first one.
@@ -74,10 +82,10 @@ public struct RemoteWriteEncoder {
     public mutating func add(_ set: SampleSet) {
         if max(known.count, targets.count, texts.count / 8) > Self.cacheLimit, used.isEmpty { forget() }
         for row in set.rows {
-            let known = known(row.series, row.schema)
+            let index = known(row.series, row.schema)
             let milliseconds = row.time.nanoseconds.flooredMilliseconds
-            for (column, target) in known.targets.enumerated() {
-                guard let target else { continue }
+            for column in row.schema.fields.indices {
+                guard let target = known[index].targets[column] else { continue }
                 let value = row.schema.fields[column].kind.number(set.cells[row.firstCell + column])
                 add(Sample(milliseconds: milliseconds, value: value), to: target)
             }
@@ -145,32 +153,28 @@ public struct RemoteWriteEncoder {
         var out = ByteWriter(capacity: 64 * 1_024)
         for index in used {
             let target = targets[index]
-            var size = 0
-            for pair in stride(from: 0, to: target.labels.count, by: 2) {
-                let label = labelSize(target, pair)
-                size += 1 + ByteWriter.size(varint: UInt64(label)) + label
-            }
+            var size = target.rendered.count
             for sample in target.samples { size += 2 + sample.size }
             out.append(run: 1, count: size)
-            for pair in stride(from: 0, to: target.labels.count, by: 2) {
-                out.append(run: 1, count: labelSize(target, pair))
-                for (field, label) in [(UInt8(1), target.labels[pair]), (2, target.labels[pair + 1])] {
-                    let text = texts[Int(label)]
-                    out.append(run: field, count: text.count)
-                    out.append(text)
-                }
-            }
+            out.append(target.rendered)
             for sample in target.samples { sample.append(to: &out) }
         }
         for family in families { out.append(metadata: family.name, family.note) }
         return out.bytes
     }
 
-    private func labelSize(_ target: Target, _ pair: Int) -> Int {
-        [target.labels[pair], target.labels[pair + 1]].reduce(0) { size, label in
-            let count = texts[Int(label)].count
-            return size + 1 + ByteWriter.size(varint: UInt64(count)) + count
+    /// Field 1 of a `TimeSeries` for each label: its name (1) and its value (2).
+    private static func rendered(_ labels: [String]) -> [UInt8] {
+        func size(_ text: String) -> Int { 1 + ByteWriter.size(varint: UInt64(text.utf8.count)) + text.utf8.count }
+        var out = ByteWriter(capacity: 256)
+        for pair in stride(from: 0, to: labels.count, by: 2) {
+            out.append(run: 1, count: size(labels[pair]) + size(labels[pair + 1]))
+            for (field, text) in [(UInt8(1), labels[pair]), (2, labels[pair + 1])] {
+                out.append(run: field, count: text.utf8.count)
+                out.append(text)
+            }
         }
+        return Array(out.bytes)
     }
 
     // MARK: 2.0
@@ -213,15 +217,29 @@ public struct RemoteWriteEncoder {
 
     // MARK: What does not change from point to point
 
-    private mutating func known(_ series: Series, _ schema: Schema) -> Known {
+    private mutating func known(_ series: Series, _ schema: Schema) -> Int {
+        if last < known.count {
+            let next = known[last].next
+            if known[next].series === series, known[next].schema === schema {
+                last = next
+                return next
+            }
+        }
+        let index = lookedUp(series, schema)
+        if last < known.count { known[last].next = index }
+        last = index
+        return index
+    }
+
+    private mutating func lookedUp(_ series: Series, _ schema: Schema) -> Int {
         let key = KnownKey(series: ObjectIdentifier(series), schema: ObjectIdentifier(schema))
-        if let known = known[key] { return known }
+        if let index = indexes[key] { return index }
         let columns = schema.fields.map { field in
             field.kind == .string ? nil : labels(series, field.key).map { target(of: $0.labels, $0.metric) }
         }
-        let made = Known(series: series, schema: schema, targets: columns)
-        known[key] = made
-        return made
+        known.append(Known(series: series, schema: schema, targets: columns))
+        indexes[key] = known.count - 1
+        return known.count - 1
     }
 
     /// Names and values by turns, and the name of the metric; nil when nothing of the name can be used.
@@ -236,10 +254,15 @@ public struct RemoteWriteEncoder {
     }
 
     private mutating func target(of labels: [String], _ metric: String) -> Int {
-        let key = labels.map { reference(to: $0) }
-        if let index = targetOfLabels[key] { return index }
-        targets.append(Target(labels: key, metric: metadata.index(of: metric)))
-        targetOfLabels[key] = targets.count - 1
+        let key = version == .second ? labels.map { reference(to: $0) } : []
+        let rendered = version == .first ? RemoteWriteEncoder.rendered(labels) : []
+        if let index = version == .first ? targetOfRendered[rendered] : targetOfLabels[key] { return index }
+        targets.append(Target(labels: key, rendered: rendered, metric: metadata.index(of: metric)))
+        if version == .first {
+            targetOfRendered[rendered] = targets.count - 1
+        } else {
+            targetOfLabels[key] = targets.count - 1
+        }
         return targets.count - 1
     }
 
@@ -252,39 +275,14 @@ public struct RemoteWriteEncoder {
     }
 
     private mutating func forget() {
-        known = [:]
+        known = []
+        indexes = [:]
+        last = 0
         targets = []
         targetOfLabels = [:]
+        targetOfRendered = [:]
         texts = []
         textIndex = [:]
         metadata.forget()
-    }
-}
-
-extension RemoteWriteEncoder.Sample {
-    /// Behind its key and its own length, which is one byte: value (1) and time (2), 21 bytes at most.
-    fileprivate var size: Int { 10 + ByteWriter.size(varint: UInt64(bitPattern: milliseconds)) }
-
-    fileprivate func append(to out: inout ByteWriter) {
-        out.append(run: 2, count: size)
-        out.append(field: 1, fixed: value.bitPattern)
-        out.append(field: 2, varint: UInt64(bitPattern: milliseconds))
-    }
-}
-
-extension Int64 {
-    /// These nanoseconds, rounded down also before 1970.
-    fileprivate var flooredMilliseconds: Int64 { self / 1_000_000 - (self % 1_000_000 < 0 ? 1 : 0) }
-}
-
-extension FieldKind {
-    /// A cell as Prometheus keeps it; texts have none.
-    fileprivate func number(_ cell: UInt64) -> Double {
-        switch self {
-        case .int: Double(Int64(bitPattern: cell))
-        case .uint, .bool: Double(cell)
-        case .float: Double(bitPattern: cell)
-        case .string: .nan
-        }
     }
 }
