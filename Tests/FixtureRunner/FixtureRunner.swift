@@ -8,6 +8,8 @@ import Pipeline
 /// The folder is the argument, else GODWIT_FIXTURES, else `../shared/fixtures/telegraf`. The format of the tree is in
 /// its `INDEX.md`: a folder with `case.json` is a case, a JSON file at a known path is a list of cases, all else is
 /// none.
+/// Then the recorded exchanges of PushProx, in the folder that GODWIT_PUSHPROX_SAMPLES names, else in
+/// `../shared/fixtures/pushprox`, unless a folder was given.
 /// Closes with `N passed, N failed, N skipped`; exit status 1 when a case failed.
 @main
 struct FixtureRunner {
@@ -23,6 +25,9 @@ struct FixtureRunner {
             exit(environment("CI") == "true" ? 1 : 0)
         }
         await run(folder, "", &report)
+        if CommandLine.arguments.count < 2 {
+            PushProxSamples.run(environment("GODWIT_PUSHPROX_SAMPLES") ?? PushProxSamples.defaultFolder, &report)
+        }
         report.close()
         exit(report.failed > 0 ? 1 : 0)
     }

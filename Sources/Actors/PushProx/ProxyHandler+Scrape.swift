@@ -9,7 +9,7 @@ extension ProxyHandler {
         guard let target = ProxiedTarget(absolute: request.head.uri) else {
             return reply(hub.settings.always500 ? 500 : 400, "the target is not http://name:port/path\n")
         }
-        guard ScrapeInstruction.fits(fields, url: request.head.uri) else {
+        guard InnerHead.fits(fields, line: request.head.uri) else {
             return reply(hub.settings.always500 ? 500 : 431, "the scrape's head is too large\n")
         }
         guard
@@ -61,17 +61,18 @@ extension ProxyHandler {
     /// The scrape has no response; the scraper gets the cause.
     func fail(_ cause: ScrapeTable.Cause) {
         hub.count(cause.label)
+        tell(cause)
+    }
+
+    /// The push of this scrape was of no use, which has been counted.
+    func failBadPush(_ reason: String) { tell(.badPush(reason)) }
+
+    private func tell(_ cause: ScrapeTable.Cause) {
         let url = instruction.map { $0.target.absolute(host: $0.target.name.description) } ?? ""
         var fields: [HTTPField] = []
         if cause == .draining { fields.append(HTTPField("Retry-After", "5")) }
         let text = hub.settings.always500 ? cause.original(url) : "\(url): \(cause.text)"
         reply(cause.status(always500: hub.settings.always500), text + "\n", fields)
-    }
-
-    /// The push of this scrape was of no use, which has been counted.
-    func failBadPush(_ reason: String) {
-        let cause = ScrapeTable.Cause.badPush(reason)
-        reply(cause.status(always500: hub.settings.always500), "\(cause.text)\n")
     }
 
     // MARK: The response
@@ -101,6 +102,11 @@ extension ProxyHandler {
         for field in fields { head.headers.add(name: field.name, value: field.value) }
         if let length, status != 204, status != 304 {
             head.headers.add(name: "Content-Length", value: "\(length)")
+        }
+        if isHead, length == nil, status != 204, status != 304, !head.headers.contains(name: "Content-Length") {
+            // A length that nobody knows is not told, and the codec would make chunks of none in HTTP/1.1.
+            head.version = .http1_0
+            isKeepAlive = false
         }
         if !isKeepAlive { head.headers.add(name: "Connection", value: "close") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)

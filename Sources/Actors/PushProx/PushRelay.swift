@@ -139,7 +139,7 @@ final class PushRelay {
         if hasBegun {
             scraper.finishReply()
         } else if scraper.isHead {
-            scraper.respond(status, fields, [], length: fields.first("content-length") == nil ? 0 : nil)
+            scraper.respond(status, fields, [], length: nil)
         } else {
             scraper.respond(status, fields, held, length: heldBytes)
         }

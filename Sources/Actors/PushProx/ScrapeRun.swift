@@ -176,6 +176,8 @@ struct ScrapeRun: Sendable {
             Trouble(
                 label: "target", status: 502,
                 text: "\(shown): the page has more than \(settings.bodyLimit) bytes (max_body_size)")
+        case .headTooLarge:
+            Trouble(label: "target", status: 502, text: "\(shown): the head of the response is too large")
         case .noRoom:
             Trouble(
                 label: "busy", status: 503,

@@ -50,6 +50,17 @@ public struct InnerHead: Sendable, Hashable {
         self.fields = fields
     }
 
+    /// Whether a peer of ours can read a head that is made of these and of a line with this text: no scraper may put a
+    /// client off its polls, and no target's response may come without its cause.
+    public static func fits(_ fields: [HTTPField], line: String = "") -> Bool {
+        // The id, the time that is left, and the host as the client spells it come on top.
+        let room = bytesLimit - 2_048
+        let bytes = fields.reduce(2 * line.utf8.count) {
+            $0.addingSaturated($1.name.utf8.count + $1.value.utf8.count + 4)
+        }
+        return fields.count <= fieldsLimit - 8 && bytes <= room
+    }
+
     /// Where the head ends: behind its empty line; nil while that has not come. Looks from `offset` on.
     static func end(of bytes: [UInt8], from offset: Int) -> Int? {
         var index = max(0, offset)

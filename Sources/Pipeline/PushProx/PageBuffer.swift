@@ -47,6 +47,8 @@ public struct PageBuffer: Sendable {
     public enum Stop: Sendable, Hashable {
         /// More than `pageLimit`.
         case tooLarge
+        /// A head that the proxy could not read.
+        case headTooLarge
         /// What all may hold together is held.
         case noRoom
     }
@@ -108,6 +110,7 @@ public struct PageBuffer: Sendable {
     public mutating func take(_ head: Head) {
         guard self.head == nil else { return }
         self.head = head
+        guard InnerHead.fits(head.fields) else { return refuse(.headTooLarge) }
         guard !isHead, head.status != 204, head.status != 304, head.fields.first("transfer-encoding") == nil else {
             return
         }

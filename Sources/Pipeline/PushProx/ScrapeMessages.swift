@@ -14,16 +14,6 @@ public struct ScrapeInstruction: Sendable, Hashable {
         self.id = id
     }
 
-    /// Whether a client of ours can read the instruction that is made of these: no scraper may put one off its polls.
-    public static func fits(_ fields: [HTTPField], url: String) -> Bool {
-        // The id, the time that is left, and the host as the client spells it come on top.
-        let room = InnerHead.bytesLimit - 2_048
-        let bytes = fields.reduce(2 * url.utf8.count) {
-            $0.addingSaturated($1.name.utf8.count + $1.value.utf8.count + 4)
-        }
-        return fields.count <= InnerHead.fieldsLimit - 8 && bytes <= room
-    }
-
     /// GET and HEAD change nothing: they can be handed out again.
     public var isRepeatable: Bool { method == "GET" || method == "HEAD" }
 

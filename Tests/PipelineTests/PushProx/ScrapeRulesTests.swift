@@ -127,11 +127,11 @@ struct ScrapeRulesTests {
     @Test("a head that no client could read is told before it goes to one")
     func heads() {
         let many = (0..<5_000).map { HTTPField("a\($0)", "b") }
-        #expect(!ScrapeInstruction.fits(many, url: "http://a/"))
-        #expect(!ScrapeInstruction.fits([HTTPField("a", String(repeating: "x", count: 65_000))], url: "http://a/"))
-        #expect(!ScrapeInstruction.fits([], url: "http://a/" + String(repeating: "x", count: 40_000)))
+        #expect(!InnerHead.fits(many, line: "http://a/"))
+        #expect(!InnerHead.fits([HTTPField("a", String(repeating: "x", count: 65_000))], line: "http://a/"))
+        #expect(!InnerHead.fits([], line: "http://a/" + String(repeating: "x", count: 40_000)))
         #expect(
-            ScrapeInstruction.fits(Array(many.prefix(900)), url: "http://a/" + String(repeating: "x", count: 9_000)))
+            InnerHead.fits(Array(many.prefix(900)), line: "http://a/" + String(repeating: "x", count: 9_000)))
     }
 
     @Test("where every failure is a 500, its words are the original's")
