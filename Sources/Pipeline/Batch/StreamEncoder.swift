@@ -8,7 +8,8 @@ public struct InputRules: Sendable, Hashable {
     /// Series whose rendered form is remembered.
     public var seriesLimit: Int
 
-    /// For inputs with more series than a host has, such as scraped pages. About 600 bytes each on the way to remote write.
+    /// For inputs with more series than a host has, such as scraped pages. About a kilobyte each on the
+    /// whole way to remote write, 400 bytes on that to a database.
     public static let manySeries = 400_000
 
     public init(transforms: [MetricTransform], precision: Duration, seriesLimit: Int = 10_000) {
