@@ -54,7 +54,7 @@ public actor CurlMulti: HTTPClient {
             return continuation.resume(returning: .failure(TransferFailure(.hardDown, "no memory for a transfer")))
         }
         let transfer = CurlTransfer(ticket: ticket, easy: easy, request: request, started: KernelClock.monotonic())
-        transfer.wake = { self.loop.post { self.assumeIsolated { $0.resume(ticket) } } }
+        if transfer.isPiped { transfer.wake = { self.loop.post { self.assumeIsolated { $0.resume(ticket) } } } }
         if let failure = transfer.configure() {
             recycle(easy)
             return continuation.resume(returning: .failure(failure))
