@@ -5,19 +5,21 @@ import Pipeline
 /// Keeps: the counters of the previous gather, and the `Series` of each CPU. Rules: `docs/inputs.md`.
 /// A CPU whose total time fell (suspend, migration, LXC) gets no usage in that tick and one error; the others go on.
 public actor CPUCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "cpu", summary: "Time and usage of each CPU and of all together.",
-        options: [
-            OptionSpec("percpu", .bool(true), "A point for each CPU."),
-            OptionSpec("totalcpu", .bool(true), "A point for all CPUs together, tagged cpu-total."),
-            OptionSpec("collect_cpu_time", .bool(false), "The time_ fields: seconds since boot."),
-            OptionSpec("report_active", .bool(false), "The fields usage_active and time_active: all but idle."),
-            OptionSpec("core_tags", .bool(false), "The tags core_id and physical_id, read once at start."),
-            OptionSpec(
-                "rates", .bool(true), "Fields that Telegraf does not have.",
-                ignoredBecause: "the usage_ fields are rates already"),
-        ],
-        metrics: [MetricSpec("cpu", tags: ["cpu", "core_id", "physical_id"], fields: timeFields + usageFields)])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "cpu", summary: "Time and usage of each CPU and of all together.",
+            options: [
+                OptionSpec("percpu", .bool(true), "A point for each CPU."),
+                OptionSpec("totalcpu", .bool(true), "A point for all CPUs together, tagged cpu-total."),
+                OptionSpec("collect_cpu_time", .bool(false), "The time_ fields: seconds since boot."),
+                OptionSpec("report_active", .bool(false), "The fields usage_active and time_active: all but idle."),
+                OptionSpec("core_tags", .bool(false), "The tags core_id and physical_id, read once at start."),
+                OptionSpec(
+                    "rates", .bool(true), "Fields that Telegraf does not have.",
+                    ignoredBecause: "the usage_ fields are rates already"),
+            ],
+            metrics: [MetricSpec("cpu", tags: ["cpu", "core_id", "physical_id"], fields: timeFields + usageFields)])
+    }
 
     /// In the order of the schemas; `active` is last, since it may be missing.
     private static let columns = [

@@ -1,26 +1,28 @@
 import Pipeline
 
 extension ChronyCollector {
-    public static let spec = PluginSpec(
-        name: "chrony", summary: "How chronyd keeps the clock, from the program chronyc.",
-        options: [
-            OptionSpec("server", .string(""), "udp://HOST:PORT or unixgram:///PATH; empty: what chronyc finds."),
-            OptionSpec("timeout", .duration(.seconds(3)), "Longest time for an answer.", bounds: 0.001...3600),
-            OptionSpec("dns_lookup", .bool(false), "Names of the configuration instead of addresses, for peers."),
-            OptionSpec(
-                "socket_group", .string("chrony"), "Group of the socket for answers.",
-                ignoredBecause: "chronyc makes its socket itself"),
-            OptionSpec(
-                "socket_perms", .string("0660"), "Permissions of the socket for answers.",
-                ignoredBecause: "chronyc makes its socket itself"),
-            OptionSpec(
-                "metrics", .strings(["tracking", "peers"]),
-                "What to ask for; peers are the sources in the shape of the input ntpq.",
-                choices: ["activity", "tracking", "serverstats", "sources", "sourcestats", "peers"]),
-            OptionSpec(
-                "reach_format", .string("octal"), "How reach of peers is written, as in ntpq.",
-                choices: NtpqReach.allCases.map(\.rawValue)),
-        ], metrics: metrics)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "chrony", summary: "How chronyd keeps the clock, from the program chronyc.",
+            options: [
+                OptionSpec("server", .string(""), "udp://HOST:PORT or unixgram:///PATH; empty: what chronyc finds."),
+                OptionSpec("timeout", .duration(.seconds(3)), "Longest time for an answer.", bounds: 0.001...3600),
+                OptionSpec("dns_lookup", .bool(false), "Names of the configuration instead of addresses, for peers."),
+                OptionSpec(
+                    "socket_group", .string("chrony"), "Group of the socket for answers.",
+                    ignoredBecause: "chronyc makes its socket itself"),
+                OptionSpec(
+                    "socket_perms", .string("0660"), "Permissions of the socket for answers.",
+                    ignoredBecause: "chronyc makes its socket itself"),
+                OptionSpec(
+                    "metrics", .strings(["tracking", "peers"]),
+                    "What to ask for; peers are the sources in the shape of the input ntpq.",
+                    choices: ["activity", "tracking", "serverstats", "sources", "sourcestats", "peers"]),
+                OptionSpec(
+                    "reach_format", .string("octal"), "How reach of peers is written, as in ntpq.",
+                    choices: NtpqReach.allCases.map(\.rawValue)),
+            ], metrics: metrics)
+    }
 
     static let activityNames = ["online", "offline", "burst_online", "burst_offline", "unresolved"]
     static let serverNames = [

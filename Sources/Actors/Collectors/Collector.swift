@@ -21,24 +21,29 @@ public protocol Collector: Actor {
 }
 
 /// How an input is registered: its declaration and how to make one.
+///
+/// Why declarations are computed, here and in every plugin: they are read while a configuration is, and kept they would be
+/// a twentieth of the agent's memory.
 public struct InputPlugin: Sendable {
     public typealias Maker =
         @Sendable (_ options: OptionValues, _ environment: InputEnvironment) throws -> any Collector
 
-    public var spec: PluginSpec
+    public var spec: PluginSpec { declaration() }
+    private let declaration: @Sendable () -> PluginSpec
     private let maker: Maker
 
     /// An input that needs the host alone.
     public init(
-        spec: PluginSpec, make: @escaping @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
+        spec: @autoclosure @escaping @Sendable () -> PluginSpec,
+        make: @escaping @Sendable (_ options: OptionValues, _ host: any Host) throws -> any Collector
     ) {
-        self.spec = spec
+        declaration = spec
         maker = { options, environment in try make(options, environment.host) }
     }
 
     /// An input that needs more of what the agent lends.
-    public init(spec: PluginSpec, makeIn: @escaping Maker) {
-        self.spec = spec
+    public init(spec: @autoclosure @escaping @Sendable () -> PluginSpec, makeIn: @escaping Maker) {
+        declaration = spec
         maker = makeIn
     }
 

@@ -5,28 +5,30 @@ import Pipeline
 /// Limits come from small files in folders of /proc/sys; missing ones are passed, none at all is an error. Statistics
 /// come from /proc/net/stat. Honours HOST_PROC for paths that begin with /proc/ (the reference does not).
 public actor ConntrackCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "conntrack", summary: "The table of connections of the packet filter.",
-        options: [
-            OptionSpec(
-                "collect", .strings(["all", "percpu"]), "Statistics of the tracker: of all CPUs together, of each.",
-                choices: ["all", "percpu"]),
-            OptionSpec("dirs", .strings(folders), "Folders in which the files are looked for."),
-            OptionSpec("files", .strings(names), "Files of limits and counts, each a number."),
-        ],
-        metrics: [
-            MetricSpec(
-                "conntrack",
-                fields: [
-                    MetricSpec.Field("ip_conntrack_count", .float, .count, "ip_ or nf_conntrack_count in dirs"),
-                    MetricSpec.Field("ip_conntrack_max", .float, .count, "ip_ or nf_conntrack_max in dirs"),
-                ]),
-            MetricSpec(
-                "conntrack", tags: ["cpu"],
-                fields: ConntrackStat.names.map {
-                    MetricSpec.Field($0, .uint, .count, "/proc/net/stat/nf_conntrack")
-                }),
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "conntrack", summary: "The table of connections of the packet filter.",
+            options: [
+                OptionSpec(
+                    "collect", .strings(["all", "percpu"]), "Statistics of the tracker: of all CPUs together, of each.",
+                    choices: ["all", "percpu"]),
+                OptionSpec("dirs", .strings(folders), "Folders in which the files are looked for."),
+                OptionSpec("files", .strings(names), "Files of limits and counts, each a number."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "conntrack",
+                    fields: [
+                        MetricSpec.Field("ip_conntrack_count", .float, .count, "ip_ or nf_conntrack_count in dirs"),
+                        MetricSpec.Field("ip_conntrack_max", .float, .count, "ip_ or nf_conntrack_max in dirs"),
+                    ]),
+                MetricSpec(
+                    "conntrack", tags: ["cpu"],
+                    fields: ConntrackStat.names.map {
+                        MetricSpec.Field($0, .uint, .count, "/proc/net/stat/nf_conntrack")
+                    }),
+            ])
+    }
 
     private static let folders = ["/proc/sys/net/ipv4/netfilter", "/proc/sys/net/netfilter"]
     private static let names = ["ip_conntrack_count", "ip_conntrack_max", "nf_conntrack_count", "nf_conntrack_max"]

@@ -6,18 +6,21 @@ import Pipeline
 /// File systems that may hang (network, FUSE) are asked through `Host.remoteUsage` with a limit of 5 s, or nine tenths
 /// of the interval; one that does not answer is reported once and skipped until it does. autofs is never touched.
 public actor DiskCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "disk", summary: "Space and inodes of mounted file systems.",
-        options: [
-            OptionSpec("mount_points", .strings([]), "Only these mount points, exactly; empty: all."),
-            OptionSpec("ignore_fs", .strings([]), "File system types to leave out."),
-            OptionSpec(
-                "ignore_mount_opts", .strings([]), "Leave out mounts with one of these options; `bind` works too."),
-            OptionSpec("rates", .bool(true), "The field read_only, which Telegraf does not have."),
-        ],
-        metrics: [
-            MetricSpec("disk", tags: ["path", "device", "fstype", "mode", "label"], fields: fields + [readOnlyField])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "disk", summary: "Space and inodes of mounted file systems.",
+            options: [
+                OptionSpec("mount_points", .strings([]), "Only these mount points, exactly; empty: all."),
+                OptionSpec("ignore_fs", .strings([]), "File system types to leave out."),
+                OptionSpec(
+                    "ignore_mount_opts", .strings([]), "Leave out mounts with one of these options; `bind` works too."),
+                OptionSpec("rates", .bool(true), "The field read_only, which Telegraf does not have."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "disk", tags: ["path", "device", "fstype", "mode", "label"], fields: fields + [readOnlyField])
+            ])
+    }
 
     private static let fields: [MetricSpec.Field] = [
         .uint("total", .bytes, "statfs(2): f_blocks * f_bsize"),

@@ -5,24 +5,26 @@ import Pipeline
 /// Keeps: the counters of the previous gather and, for a minute or until counters fall, name and tags of each device.
 /// The time between gathers is monotonic. Rules: `docs/inputs.md`.
 public actor DiskIOCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "diskio", summary: "Counters of block devices.",
-        options: [
-            OptionSpec(
-                "devices", .strings([]),
-                "Only these devices: names or links below /dev, or globs of both; empty: all."),
-            OptionSpec("skip_serial_number", .bool(true), "No tag serial."),
-            OptionSpec("device_tags", .strings([]), "Properties of udev that become tags."),
-            OptionSpec(
-                "name_templates", .strings([]),
-                "What the tag name shows: the first of these whose $PROPERTY and ${PROPERTY} all exist."),
-            OptionSpec("rates", .bool(true), "Sums, rates and waiting times that Telegraf does not have."),
-        ],
-        metrics: [
-            MetricSpec(
-                "diskio", tags: ["name", "wwid", "serial"], fields: fields + rateFields,
-                note: "Tags also: the properties that `device_tags` names.")
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "diskio", summary: "Counters of block devices.",
+            options: [
+                OptionSpec(
+                    "devices", .strings([]),
+                    "Only these devices: names or links below /dev, or globs of both; empty: all."),
+                OptionSpec("skip_serial_number", .bool(true), "No tag serial."),
+                OptionSpec("device_tags", .strings([]), "Properties of udev that become tags."),
+                OptionSpec(
+                    "name_templates", .strings([]),
+                    "What the tag name shows: the first of these whose $PROPERTY and ${PROPERTY} all exist."),
+                OptionSpec("rates", .bool(true), "Sums, rates and waiting times that Telegraf does not have."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "diskio", tags: ["name", "wwid", "serial"], fields: fields + rateFields,
+                    note: "Tags also: the properties that `device_tags` names.")
+            ])
+    }
 
     private static let fields: [MetricSpec.Field] = [
         .uint("reads", .count, "/proc/diskstats: column 4"), .uint("writes", .count, "/proc/diskstats: column 8"),

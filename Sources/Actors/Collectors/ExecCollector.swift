@@ -6,20 +6,25 @@ import Pipeline
 /// `timeout`, or nine tenths of the interval when that is shorter. What one program does wrong is an error of its own;
 /// the others go on. Bounds: 1 MiB of output a program. Rules: `docs/inputs.md`.
 public actor ExecCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "exec", summary: "Points from the output of programs that are run each interval.",
-        options: [
-            OptionSpec(
-                "commands", .commands([]), "Programs with their arguments; a pattern in a program's path is expanded."),
-            OptionSpec("environment", .strings([]), "Variables for the programs, NAME=value."),
-            OptionSpec("timeout", .duration(.seconds(5)), "After this a program is killed.", bounds: 0.001...86_400),
-            OptionSpec("ignore_error", .bool(false), "Read the output of programs that fail, too."),
-            OptionSpec(
-                "log_stderr", .bool(false), "Whether what programs that end well write to standard error is an error."),
-        ] + ForeignData.options(fallback: "json"),
-        metrics: [
-            MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what the program prints")])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "exec", summary: "Points from the output of programs that are run each interval.",
+            options: [
+                OptionSpec(
+                    "commands", .commands([]),
+                    "Programs with their arguments; a pattern in a program's path is expanded."),
+                OptionSpec("environment", .strings([]), "Variables for the programs, NAME=value."),
+                OptionSpec(
+                    "timeout", .duration(.seconds(5)), "After this a program is killed.", bounds: 0.001...86_400),
+                OptionSpec("ignore_error", .bool(false), "Read the output of programs that fail, too."),
+                OptionSpec(
+                    "log_stderr", .bool(false),
+                    "Whether what programs that end well write to standard error is an error."),
+            ] + ForeignData.options(fallback: "json"),
+            metrics: [
+                MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what the program prints")])
+            ])
+    }
 
     private let host: any Host
     private let commands: [[String]]

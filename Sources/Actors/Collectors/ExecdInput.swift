@@ -9,22 +9,25 @@ import Pipeline
 /// its output is not read, so that it waits in a write. What it writes to standard error is an error, at a bounded rate.
 /// Bounds: one line of output 1 MiB, of standard error 1 KiB.
 public actor ExecdInput: ServiceInput {
-    public static let spec = PluginSpec(
-        name: "execd", summary: "Points from a program that runs all the time.",
-        options: [
-            OptionSpec("command", .strings([]), "The program and its arguments."),
-            OptionSpec("environment", .strings([]), "Variables for the program, NAME=value."),
-            OptionSpec(
-                "signal", .string("none"), "What it gets each interval.",
-                choices: ["none", "STDIN", "SIGHUP", "SIGUSR1", "SIGUSR2"]),
-            OptionSpec(
-                "restart_delay", .duration(.seconds(10)), "How long after its end it is started again.",
-                bounds: 0...86_400),
-            OptionSpec("stop_on_error", .bool(false), "Leave it alone when it fails."),
-            OptionSpec("buffer_size", .size(65_536), "Room for its output.", ignoredBecause: "lines have up to 1MiB"),
-        ] + ForeignData.options(fallback: "influx"),
-        metrics: [MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what the program prints")])],
-        isService: true)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "execd", summary: "Points from a program that runs all the time.",
+            options: [
+                OptionSpec("command", .strings([]), "The program and its arguments."),
+                OptionSpec("environment", .strings([]), "Variables for the program, NAME=value."),
+                OptionSpec(
+                    "signal", .string("none"), "What it gets each interval.",
+                    choices: ["none", "STDIN", "SIGHUP", "SIGUSR1", "SIGUSR2"]),
+                OptionSpec(
+                    "restart_delay", .duration(.seconds(10)), "How long after its end it is started again.",
+                    bounds: 0...86_400),
+                OptionSpec("stop_on_error", .bool(false), "Leave it alone when it fails."),
+                OptionSpec(
+                    "buffer_size", .size(65_536), "Room for its output.", ignoredBecause: "lines have up to 1MiB"),
+            ] + ForeignData.options(fallback: "influx"),
+            metrics: [MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what the program prints")])],
+            isService: true)
+    }
 
     static let lineLimit = 1 << 20
     private static let errorLineLimit = 1_024

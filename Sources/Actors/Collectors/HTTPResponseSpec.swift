@@ -1,23 +1,26 @@
 import Pipeline
 
 extension HTTPResponseCollector {
-    public static let spec = PluginSpec(
-        name: "http_response", summary: "What HTTP servers answer, and how soon.",
-        options: requestOptions + expectedOptions + connectionOptions + elsewhere,
-        metrics: [
-            MetricSpec(
-                "http_response", tags: ["method", "result", "server", "status_code"],
-                fields: [
-                    MetricSpec.Field("response_time", .float, .seconds, "from the call to the end of the headers"),
-                    MetricSpec.Field("http_response_code", .int, .none, "status of the answer"),
-                    MetricSpec.Field("content_length", .int, .bytes, "length of the body that came"),
-                    MetricSpec.Field("response_string_match", .int, .none, "0 or 1; with response_string_match"),
-                    MetricSpec.Field("response_status_code_match", .int, .none, "0 or 1; with response_status_code"),
-                    MetricSpec.Field("result_type", .string, .none, "the same as the tag result"),
-                    MetricSpec.Field("result_code", .int, .none, "0 to 6, by the tag result"),
-                ],
-                note: "Further tags by `http_header_tags`, and the body as a field by `response_body_field`.")
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "http_response", summary: "What HTTP servers answer, and how soon.",
+            options: requestOptions + expectedOptions + connectionOptions + elsewhere,
+            metrics: [
+                MetricSpec(
+                    "http_response", tags: ["method", "result", "server", "status_code"],
+                    fields: [
+                        MetricSpec.Field("response_time", .float, .seconds, "from the call to the end of the headers"),
+                        MetricSpec.Field("http_response_code", .int, .none, "status of the answer"),
+                        MetricSpec.Field("content_length", .int, .bytes, "length of the body that came"),
+                        MetricSpec.Field("response_string_match", .int, .none, "0 or 1; with response_string_match"),
+                        MetricSpec.Field(
+                            "response_status_code_match", .int, .none, "0 or 1; with response_status_code"),
+                        MetricSpec.Field("result_type", .string, .none, "the same as the tag result"),
+                        MetricSpec.Field("result_code", .int, .none, "0 to 6, by the tag result"),
+                    ],
+                    note: "Further tags by `http_header_tags`, and the body as a field by `response_body_field`.")
+            ])
+    }
 
     private static let requestOptions: [OptionSpec] = [
         OptionSpec("urls", .strings(["http://localhost"]), "Addresses to ask, http or https."),

@@ -46,6 +46,8 @@ public enum InputRegistry {
         InputPlugin(spec: TemperatureCollector.spec) { TemperatureCollector(options: $0, host: $1) },
     ]
 
+    private static let byName = Dictionary(all.map { ($0.spec.name, $0) }, uniquingKeysWith: { first, _ in first })
+
     /// The input of that name.
-    public static func plugin(_ name: String) -> InputPlugin? { all.first { $0.spec.name == name } }
+    public static func plugin(_ name: String) -> InputPlugin? { byName[name] }
 }

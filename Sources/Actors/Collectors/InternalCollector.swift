@@ -8,21 +8,23 @@ import Pipeline
 /// terms of Telegraf's runtime, those have a value that the C library's allocator knows; the others are 0, so that
 /// columns stay.
 public actor InternalCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "internal", summary: "The agent's own counters.",
-        options: [
-            OptionSpec("collect_memstats", .bool(true), "The measurement internal_memstats."),
-            OptionSpec(
-                "collect_gostats", .bool(false), "Figures of the Go runtime.",
-                ignoredBecause: "there is no Go runtime"),
-            OptionSpec("per_instance", .bool(false), "Instances of one plugin apart, with the tag _id."),
-        ],
-        metrics: [
-            MetricSpec("internal_agent", tags: ["version"], fields: agentFields),
-            MetricSpec("internal_gather", tags: ["input", "alias", "version", "_id"], fields: gatherFields),
-            MetricSpec("internal_write", tags: ["output", "alias", "version", "_id"], fields: writeFields),
-            MetricSpec("internal_memstats", fields: memoryFields),
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "internal", summary: "The agent's own counters.",
+            options: [
+                OptionSpec("collect_memstats", .bool(true), "The measurement internal_memstats."),
+                OptionSpec(
+                    "collect_gostats", .bool(false), "Figures of the Go runtime.",
+                    ignoredBecause: "there is no Go runtime"),
+                OptionSpec("per_instance", .bool(false), "Instances of one plugin apart, with the tag _id."),
+            ],
+            metrics: [
+                MetricSpec("internal_agent", tags: ["version"], fields: agentFields),
+                MetricSpec("internal_gather", tags: ["input", "alias", "version", "_id"], fields: gatherFields),
+                MetricSpec("internal_write", tags: ["output", "alias", "version", "_id"], fields: writeFields),
+                MetricSpec("internal_memstats", fields: memoryFields),
+            ])
+    }
 
     private static let agentFields: [MetricSpec.Field] = [
         .int("gather_errors", .count, "gathers with an error, of all inputs"),

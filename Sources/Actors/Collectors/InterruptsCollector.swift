@@ -4,20 +4,22 @@ import Pipeline
 ///
 /// Keeps: the series of the rows, which stand where they stood as a rule. Honours HOST_PROC (the reference does not).
 public actor InterruptsCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "interrupts", summary: "Interrupts and software interrupts of each CPU.",
-        options: [
-            OptionSpec("cpu_as_tag", .bool(false), "A point for each CPU with the tag cpu, instead of a field.")
-        ],
-        metrics: [("interrupts", "interrupts"), ("soft_interrupts", "softirqs")].map { measurement, file in
-            MetricSpec(
-                measurement, tags: ["irq", "type", "device", "cpu"],
-                fields: [
-                    MetricSpec.Field("CPU*", .int, .count, "/proc/\(file), without cpu_as_tag"),
-                    MetricSpec.Field("total", .int, .count, "/proc/\(file), sum of the row, without cpu_as_tag"),
-                    MetricSpec.Field("count", .int, .count, "/proc/\(file), with cpu_as_tag"),
-                ])
-        })
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "interrupts", summary: "Interrupts and software interrupts of each CPU.",
+            options: [
+                OptionSpec("cpu_as_tag", .bool(false), "A point for each CPU with the tag cpu, instead of a field.")
+            ],
+            metrics: [("interrupts", "interrupts"), ("soft_interrupts", "softirqs")].map { measurement, file in
+                MetricSpec(
+                    measurement, tags: ["irq", "type", "device", "cpu"],
+                    fields: [
+                        MetricSpec.Field("CPU*", .int, .count, "/proc/\(file), without cpu_as_tag"),
+                        MetricSpec.Field("total", .int, .count, "/proc/\(file), sum of the row, without cpu_as_tag"),
+                        MetricSpec.Field("count", .int, .count, "/proc/\(file), with cpu_as_tag"),
+                    ])
+            })
+    }
 
     /// A row as it was in the tick before.
     private struct Known {

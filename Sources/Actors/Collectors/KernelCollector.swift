@@ -6,18 +6,20 @@ import Pipeline
 /// A keyword that is missing leaves its field out; one without a number, or no entropy file, fails the point. What of
 /// /proc/pressure cannot be read is an error of its own. Honours HOST_PROC and HOST_SYS (the reference does not).
 public actor KernelCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "kernel", summary: "Interrupts, context switches, forks and boot time.",
-        options: [
-            OptionSpec(
-                "collect", .strings([]),
-                "What to add: ksm (merging of memory pages), psi (waiting times); other words are ignored."),
-            OptionSpec("rates", .bool(true), "Rates a second that Telegraf does not have."),
-        ],
-        metrics: [
-            MetricSpec("kernel", fields: counterFields + [entropyField] + ksmFields + rateFields),
-            PressureReader.metrics(note: "With `collect = [\"psi\"]`; two points each."),
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "kernel", summary: "Interrupts, context switches, forks and boot time.",
+            options: [
+                OptionSpec(
+                    "collect", .strings([]),
+                    "What to add: ksm (merging of memory pages), psi (waiting times); other words are ignored."),
+                OptionSpec("rates", .bool(true), "Rates a second that Telegraf does not have."),
+            ],
+            metrics: [
+                MetricSpec("kernel", fields: counterFields + [entropyField] + ksmFields + rateFields),
+                PressureReader.metrics(note: "With `collect = [\"psi\"]`; two points each."),
+            ])
+    }
 
     private static let counterFields: [MetricSpec.Field] = [
         .int("boot_time", .seconds, "/proc/stat: btime, since 1970"),

@@ -4,14 +4,18 @@ import Pipeline
 ///
 /// Keeps: names and schema as long as the file's names stay the same. Rules: `docs/inputs.md`.
 public actor KernelVmstatCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "kernel_vmstat", summary: "Counters of the memory management, from /proc/vmstat.", options: [],
-        metrics: [
-            MetricSpec(
-                "kernel_vmstat",
-                fields: [.int("*", .count, "/proc/vmstat: every line, under its name; pages or events since boot")],
-                note: "Which names there are depends on the kernel: as a rule 150 to 190. Those with `nr_` are levels.")
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "kernel_vmstat", summary: "Counters of the memory management, from /proc/vmstat.", options: [],
+            metrics: [
+                MetricSpec(
+                    "kernel_vmstat",
+                    fields: [.int("*", .count, "/proc/vmstat: every line, under its name; pages or events since boot")],
+                    note:
+                        "Which names there are depends on the kernel: as a rule 150 to 190. Those with `nr_` are levels."
+                )
+            ])
+    }
 
     private let host: any Host
     private let series = Series("kernel_vmstat")

@@ -4,21 +4,23 @@ import Pipeline
 ///
 /// Rules: `docs/inputs.md`. A used amount that would be negative (LXC shows more available than total) reads 0.
 public actor MemoryCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "mem", summary: "What the memory is used for.",
-        options: [
-            OptionSpec(
-                "collect_extended", .bool(false),
-                "Also active_file, inactive_file, active_anon, inactive_anon, unevictable, percpu."),
-            OptionSpec(
-                "used_formula", .string("available"),
-                "What used means: total - available (Telegraf 1.36 and later), or total - free - buffered - cached.",
-                choices: ["available", "cached"]),
-            OptionSpec("rates", .bool(true), "The field free_percent, which Telegraf does not have."),
-        ],
-        metrics: [
-            MetricSpec("mem", fields: computed + (plain + extended).map(declaration) + [freePercent])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "mem", summary: "What the memory is used for.",
+            options: [
+                OptionSpec(
+                    "collect_extended", .bool(false),
+                    "Also active_file, inactive_file, active_anon, inactive_anon, unevictable, percpu."),
+                OptionSpec(
+                    "used_formula", .string("available"),
+                    "What used means: total - available (Telegraf 1.36 and later), or total - free - buffered - cached.",
+                    choices: ["available", "cached"]),
+                OptionSpec("rates", .bool(true), "The field free_percent, which Telegraf does not have."),
+            ],
+            metrics: [
+                MetricSpec("mem", fields: computed + (plain + extended).map(declaration) + [freePercent])
+            ])
+    }
 
     private let host: any Host
     private let isExtended: Bool

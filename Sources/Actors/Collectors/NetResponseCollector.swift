@@ -7,26 +7,29 @@ import Pipeline
 /// One connection a tick, non-blocking; names are looked up on other threads. Everything ends with nine tenths of the
 /// interval. Rules: `docs/inputs.md`.
 public actor NetResponseCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "net_response", summary: "Whether a TCP or UDP server answers, and how soon.",
-        options: [
-            OptionSpec("protocol", .string(""), "How to connect.", choices: ["", "tcp", "udp"]),
-            OptionSpec("address", .string(""), "Server as host:port; without a host: localhost."),
-            OptionSpec("timeout", .duration(.seconds(1)), "Longest time for lookup and connection.", bounds: 0...3_600),
-            OptionSpec("read_timeout", .duration(.seconds(1)), "Longest time for the answer.", bounds: 0...3_600),
-            OptionSpec("send", .string(""), "Text to send; UDP needs one."),
-            OptionSpec("expect", .string(""), "Regular expression that the answer must match; UDP needs one."),
-        ],
-        metrics: [
-            MetricSpec(
-                "net_response", tags: ["port", "protocol", "result", "server"],
-                fields: [
-                    MetricSpec.Field("response_time", .float, .seconds, "from the lookup to what was waited for"),
-                    MetricSpec.Field("result_code", .uint, .none, "0 to 4, by the tag result"),
-                    MetricSpec.Field("result_type", .string, .none, "the same as the tag result"),
-                    MetricSpec.Field("string_found", .bool, .none, "whether the answer matched; with expect"),
-                ])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "net_response", summary: "Whether a TCP or UDP server answers, and how soon.",
+            options: [
+                OptionSpec("protocol", .string(""), "How to connect.", choices: ["", "tcp", "udp"]),
+                OptionSpec("address", .string(""), "Server as host:port; without a host: localhost."),
+                OptionSpec(
+                    "timeout", .duration(.seconds(1)), "Longest time for lookup and connection.", bounds: 0...3_600),
+                OptionSpec("read_timeout", .duration(.seconds(1)), "Longest time for the answer.", bounds: 0...3_600),
+                OptionSpec("send", .string(""), "Text to send; UDP needs one."),
+                OptionSpec("expect", .string(""), "Regular expression that the answer must match; UDP needs one."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "net_response", tags: ["port", "protocol", "result", "server"],
+                    fields: [
+                        MetricSpec.Field("response_time", .float, .seconds, "from the lookup to what was waited for"),
+                        MetricSpec.Field("result_code", .uint, .none, "0 to 4, by the tag result"),
+                        MetricSpec.Field("result_type", .string, .none, "the same as the tag result"),
+                        MetricSpec.Field("string_found", .bool, .none, "whether the answer matched; with expect"),
+                    ])
+            ])
+    }
 
     /// Bytes of an answer that are looked at.
     private static let answerLimit = 64 * 1024

@@ -6,13 +6,15 @@ import Pipeline
 /// costs a thirtieth of it. Where it is missing, refuses, or /proc is moved, the tables are read, with equal results; it
 /// is tried again after ten minutes. A missing tcp6 or udp6 is no error, any other missing table fails the gather.
 public actor NetstatCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "netstat", summary: "Sockets by state.",
-        options: [
-            OptionSpec(
-                "unix_sockets", .bool(true), "Count unix sockets as Telegraf does: into tcp_none and udp_socket.")
-        ],
-        metrics: [MetricSpec("netstat", fields: fields)])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "netstat", summary: "Sockets by state.",
+            options: [
+                OptionSpec(
+                    "unix_sockets", .bool(true), "Count unix sockets as Telegraf does: into tcp_none and udp_socket.")
+            ],
+            metrics: [MetricSpec("netstat", fields: fields)])
+    }
 
     private static let states = [
         "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait", "close", "close_wait", "last_ack",

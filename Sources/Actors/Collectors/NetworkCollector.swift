@@ -7,20 +7,24 @@ import Pipeline
 /// with a moved /proc (HOST_PROC) everything, since flags can only be asked for this process's own network namespace.
 /// Keeps: `Series` and the open speed file of each interface, dropped when the interface is gone.
 public actor NetworkCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "net", summary: "Counters of network interfaces and protocols.",
-        options: [
-            OptionSpec(
-                "interfaces", .strings([]), "Names or globs of interfaces; empty: those that are up, no loopback."),
-            OptionSpec(
-                "ignore_protocol_stats", .bool(false), "No point interface=all with the counters of /proc/net/snmp."),
-            OptionSpec("rates", .bool(true), "Rates a second, and the use of the link, that Telegraf does not have."),
-        ],
-        metrics: [
-            MetricSpec(
-                "net", tags: ["interface"], fields: fields + rateFields + protocolFields,
-                note: "The fields with `*` are on the point `interface=all`, which has no others.")
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "net", summary: "Counters of network interfaces and protocols.",
+            options: [
+                OptionSpec(
+                    "interfaces", .strings([]), "Names or globs of interfaces; empty: those that are up, no loopback."),
+                OptionSpec(
+                    "ignore_protocol_stats", .bool(false), "No point interface=all with the counters of /proc/net/snmp."
+                ),
+                OptionSpec(
+                    "rates", .bool(true), "Rates a second, and the use of the link, that Telegraf does not have."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "net", tags: ["interface"], fields: fields + rateFields + protocolFields,
+                    note: "The fields with `*` are on the point `interface=all`, which has no others.")
+            ])
+    }
 
     private static let fields: [MetricSpec.Field] = [
         .uint("bytes_recv", .bytes, "/proc/net/dev: column 1"),

@@ -6,15 +6,17 @@ import Pipeline
 /// `/net/netstat` below it, else /proc. Up to three points, tag `name`. A missing snmp6 is no error; any other file that
 /// cannot be read ends the gather, points made before stay.
 public actor NstatCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "nstat", summary: "The kernel's network counters, as nstat(8) shows them.",
-        options: [
-            OptionSpec("proc_net_netstat", .string(""), "Path instead of /proc/net/netstat."),
-            OptionSpec("proc_net_snmp", .string(""), "Path instead of /proc/net/snmp."),
-            OptionSpec("proc_net_snmp6", .string(""), "Path instead of /proc/net/snmp6."),
-            OptionSpec("dump_zeros", .bool(false), "Counters that are 0 too."),
-        ],
-        metrics: [MetricSpec("nstat", tags: ["name"], fields: fields, note: "One point a file, named by the tag.")])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "nstat", summary: "The kernel's network counters, as nstat(8) shows them.",
+            options: [
+                OptionSpec("proc_net_netstat", .string(""), "Path instead of /proc/net/netstat."),
+                OptionSpec("proc_net_snmp", .string(""), "Path instead of /proc/net/snmp."),
+                OptionSpec("proc_net_snmp6", .string(""), "Path instead of /proc/net/snmp6."),
+                OptionSpec("dump_zeros", .bool(false), "Counters that are 0 too."),
+            ],
+            metrics: [MetricSpec("nstat", tags: ["name"], fields: fields, note: "One point a file, named by the tag.")])
+    }
 
     /// What the counters of the three files begin with.
     private static let fields: [MetricSpec.Field] = [

@@ -5,20 +5,23 @@ import Pipeline
 /// The program runs once a server, all at the same time, on a thread of its own, and is killed after nine tenths of the
 /// interval. What one server does wrong is an error of its own; the others go on. Rules: `docs/inputs.md`.
 public actor NtpqCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "ntpq", summary: "Peers of the time server, from the program ntpq.",
-        options: [
-            OptionSpec("servers", .strings([]), "Servers to ask, one program each; empty: the local one."),
-            OptionSpec("options", .string(""), "Arguments of the program, quoted as in a shell; empty: -p."),
-            OptionSpec(
-                "reach_format", .string("octal"), "How reach is written.", choices: NtpqReach.allCases.map(\.rawValue)),
-            OptionSpec("dns_lookup", .bool(true), "Names instead of addresses; false adds -n."),
-        ],
-        metrics: [
-            MetricSpec(
-                "ntpq", tags: ["remote", "refid", "stratum", "type", "state_prefix", "source"],
-                fields: [when, poll, reachBits, reachRatio] + distances)
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "ntpq", summary: "Peers of the time server, from the program ntpq.",
+            options: [
+                OptionSpec("servers", .strings([]), "Servers to ask, one program each; empty: the local one."),
+                OptionSpec("options", .string(""), "Arguments of the program, quoted as in a shell; empty: -p."),
+                OptionSpec(
+                    "reach_format", .string("octal"), "How reach is written.",
+                    choices: NtpqReach.allCases.map(\.rawValue)),
+                OptionSpec("dns_lookup", .bool(true), "Names instead of addresses; false adds -n."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "ntpq", tags: ["remote", "refid", "stratum", "type", "state_prefix", "source"],
+                    fields: [when, poll, reachBits, reachRatio] + distances)
+            ])
+    }
 
     private static let when = MetricSpec.Field.int("when", .seconds, "ntpq -p: when, since the last answer")
     private static let poll = MetricSpec.Field.int("poll", .seconds, "ntpq -p: poll")

@@ -5,13 +5,15 @@ import Pipeline
 /// The program runs on a thread of its own and is killed after `timeout`, at the latest after nine tenths of the
 /// interval. Without the program there is one error a tick and no point. Rules: `docs/inputs.md`.
 public actor NvidiaCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "nvidia_smi", summary: "NVIDIA's graphics cards, from the program nvidia-smi.",
-        options: [
-            OptionSpec(
-                "bin_path", .string("/usr/bin/nvidia-smi"), "The program; where it is not there: the one on PATH."),
-            OptionSpec("timeout", .duration(.seconds(5)), "Longest time for the program.", bounds: 0...3_600),
-        ], metrics: NvidiaReport.metrics)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "nvidia_smi", summary: "NVIDIA's graphics cards, from the program nvidia-smi.",
+            options: [
+                OptionSpec(
+                    "bin_path", .string("/usr/bin/nvidia-smi"), "The program; where it is not there: the one on PATH."),
+                OptionSpec("timeout", .duration(.seconds(5)), "Longest time for the program.", bounds: 0...3_600),
+            ], metrics: NvidiaReport.metrics)
+    }
 
     private let host: any Host
     private let program: String

@@ -179,40 +179,42 @@ public actor PingCollector: Collector {
 }
 
 extension PingCollector {
-    public static let spec = PluginSpec(
-        name: "ping", summary: "Whether hosts answer ICMP echo requests, and how soon.",
-        options: [
-            OptionSpec("urls", .strings([]), "Hosts: names or addresses."),
-            OptionSpec(
-                "method", .string("exec"), "native: by this program itself; exec: through the program ping.",
-                choices: ["exec", "native"]),
-            OptionSpec("count", .integer(1), "Requests to each host a tick.", bounds: 0...10_000),
-            OptionSpec("ping_interval", .duration(.seconds(1)), "From one request to the next.", bounds: 0...3_600),
-            OptionSpec("timeout", .duration(.seconds(1)), "exec: patience for one answer.", bounds: 0...3_600),
-            OptionSpec("deadline", .duration(.seconds(10)), "Patience for all answers.", bounds: 0...86_400),
-            OptionSpec("interface", .string(""), "Interface or address to send from."),
-            OptionSpec("percentiles", .numbers([]), "native: percentiles of the round trips."),
-            OptionSpec("privileged", .bool(true), "native: prefer a raw socket to the kernel's ping socket."),
-            OptionSpec("binary", .string("ping"), "exec: the program."),
-            OptionSpec("arguments", .strings([]), "exec: its arguments, instead of those that the options make."),
-            OptionSpec("ipv4", .bool(false), "Only IPv4 addresses of names."),
-            OptionSpec("ipv6", .bool(false), "Only IPv6 addresses of names."),
-            OptionSpec("size", .size(56), "native: bytes of payload.", bounds: 0...65_000),
-        ],
-        metrics: [
-            MetricSpec(
-                "ping", tags: ["url"],
-                fields: [
-                    MetricSpec.Field("packets_transmitted", .int, .count, "requests that were sent"),
-                    MetricSpec.Field("packets_received", .int, .count, "answers that came"),
-                    MetricSpec.Field("percent_packet_loss", .float, .percent, "requests without an answer"),
-                    MetricSpec.Field("ttl", .int, .count, "hops left, of the first answer"),
-                    MetricSpec.Field("minimum_response_ms", .float, .milliseconds, "shortest round trip"),
-                    MetricSpec.Field("average_response_ms", .float, .milliseconds, "mean of the round trips"),
-                    MetricSpec.Field("maximum_response_ms", .float, .milliseconds, "longest round trip"),
-                    MetricSpec.Field("standard_deviation_ms", .float, .milliseconds, "of the round trips"),
-                    MetricSpec.Field("percentile*_ms", .float, .milliseconds, "with percentiles; native"),
-                    MetricSpec.Field("result_code", .int, .none, "0 answers, 1 no such host or no answer, 2 error"),
-                ])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "ping", summary: "Whether hosts answer ICMP echo requests, and how soon.",
+            options: [
+                OptionSpec("urls", .strings([]), "Hosts: names or addresses."),
+                OptionSpec(
+                    "method", .string("exec"), "native: by this program itself; exec: through the program ping.",
+                    choices: ["exec", "native"]),
+                OptionSpec("count", .integer(1), "Requests to each host a tick.", bounds: 0...10_000),
+                OptionSpec("ping_interval", .duration(.seconds(1)), "From one request to the next.", bounds: 0...3_600),
+                OptionSpec("timeout", .duration(.seconds(1)), "exec: patience for one answer.", bounds: 0...3_600),
+                OptionSpec("deadline", .duration(.seconds(10)), "Patience for all answers.", bounds: 0...86_400),
+                OptionSpec("interface", .string(""), "Interface or address to send from."),
+                OptionSpec("percentiles", .numbers([]), "native: percentiles of the round trips."),
+                OptionSpec("privileged", .bool(true), "native: prefer a raw socket to the kernel's ping socket."),
+                OptionSpec("binary", .string("ping"), "exec: the program."),
+                OptionSpec("arguments", .strings([]), "exec: its arguments, instead of those that the options make."),
+                OptionSpec("ipv4", .bool(false), "Only IPv4 addresses of names."),
+                OptionSpec("ipv6", .bool(false), "Only IPv6 addresses of names."),
+                OptionSpec("size", .size(56), "native: bytes of payload.", bounds: 0...65_000),
+            ],
+            metrics: [
+                MetricSpec(
+                    "ping", tags: ["url"],
+                    fields: [
+                        MetricSpec.Field("packets_transmitted", .int, .count, "requests that were sent"),
+                        MetricSpec.Field("packets_received", .int, .count, "answers that came"),
+                        MetricSpec.Field("percent_packet_loss", .float, .percent, "requests without an answer"),
+                        MetricSpec.Field("ttl", .int, .count, "hops left, of the first answer"),
+                        MetricSpec.Field("minimum_response_ms", .float, .milliseconds, "shortest round trip"),
+                        MetricSpec.Field("average_response_ms", .float, .milliseconds, "mean of the round trips"),
+                        MetricSpec.Field("maximum_response_ms", .float, .milliseconds, "longest round trip"),
+                        MetricSpec.Field("standard_deviation_ms", .float, .milliseconds, "of the round trips"),
+                        MetricSpec.Field("percentile*_ms", .float, .milliseconds, "with percentiles; native"),
+                        MetricSpec.Field("result_code", .int, .none, "0 answers, 1 no such host or no answer, 2 error"),
+                    ])
+            ])
+    }
 }

@@ -3,9 +3,11 @@ import Pipeline
 /// Input `pressure`: how long tasks waited for CPU, memory and disks (PSI), in the shape that the input `kernel` gives
 /// with `collect = ["psi"]`.
 public actor PressureCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "pressure", summary: "Waiting times for CPU, memory and disks (PSI).", options: [],
-        metrics: [PressureReader.metrics()])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "pressure", summary: "Waiting times for CPU, memory and disks (PSI).", options: [],
+            metrics: [PressureReader.metrics()])
+    }
 
     private let host: any Host
     private let reader = PressureReader()

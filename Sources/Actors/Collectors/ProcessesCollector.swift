@@ -6,14 +6,16 @@ import Pipeline
 /// part of the processes is no count. `parked` is there only when such a task is, and counts them (the reference never
 /// gets past 1). Letters without a field (`x`, `K`) count in total only.
 public actor ProcessesCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "processes", summary: "Processes by state, and threads.",
-        options: [
-            OptionSpec(
-                "use_sudo", .bool(false), "Run ps with sudo.",
-                ignoredBecause: "Linux is asked through /proc, no program is run")
-        ],
-        metrics: [MetricSpec("processes", fields: fields + [parked])])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "processes", summary: "Processes by state, and threads.",
+            options: [
+                OptionSpec(
+                    "use_sudo", .bool(false), "Run ps with sudo.",
+                    ignoredBecause: "Linux is asked through /proc, no program is run")
+            ],
+            metrics: [MetricSpec("processes", fields: fields + [parked])])
+    }
 
     private static let fields: [MetricSpec.Field] = [
         .int("blocked", .count, "/proc/PID/stat: state D"), .int("dead", .count, "/proc/PID/stat: state X"),

@@ -1,28 +1,30 @@
 import Pipeline
 
 extension ProcstatCollector {
-    public static let spec = PluginSpec(
-        name: "procstat", summary: "CPU, memory and more of single processes.",
-        options: selectors + [
-            OptionSpec("process_name", .string(""), "The tag process_name instead of the name of the process."),
-            OptionSpec("prefix", .string(""), "Text before the field names, with an underscore."),
-            OptionSpec("cmdline_tag", .bool(false), "The old name of tag_with = [\"cmdline\"]."),
-            OptionSpec("pid_tag", .bool(false), "The old name of tag_with = [\"pid\"]."),
-            OptionSpec(
-                "mode", .string("irix"), "cpu_usage in percent of one CPU (irix), or of all together (solaris)."),
-            OptionSpec(
-                "tag_with", .strings([]), "Fields that become tags; many series when processes live shortly.",
-                choices: ["cmdline", "pid", "ppid", "status", "user"]),
-            OptionSpec(
-                "properties", .strings(["cpu", "limits", "memory", "mmap"]), "What to report besides the basics.",
-                choices: ["cpu", "limits", "memory", "mmap", "sockets"]),
-            OptionSpec(
-                "socket_protocols", .strings(["all"]), "Sockets to report.",
-                ignoredBecause: "the property sockets is not available in this version"),
-            OptionSpec(
-                "pid_finder", .string("pgrep"), "Whose rules for names of users count; no program is run.",
-                choices: ["", "pgrep", "native"]),
-        ], metrics: metrics)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "procstat", summary: "CPU, memory and more of single processes.",
+            options: selectors + [
+                OptionSpec("process_name", .string(""), "The tag process_name instead of the name of the process."),
+                OptionSpec("prefix", .string(""), "Text before the field names, with an underscore."),
+                OptionSpec("cmdline_tag", .bool(false), "The old name of tag_with = [\"cmdline\"]."),
+                OptionSpec("pid_tag", .bool(false), "The old name of tag_with = [\"pid\"]."),
+                OptionSpec(
+                    "mode", .string("irix"), "cpu_usage in percent of one CPU (irix), or of all together (solaris)."),
+                OptionSpec(
+                    "tag_with", .strings([]), "Fields that become tags; many series when processes live shortly.",
+                    choices: ["cmdline", "pid", "ppid", "status", "user"]),
+                OptionSpec(
+                    "properties", .strings(["cpu", "limits", "memory", "mmap"]), "What to report besides the basics.",
+                    choices: ["cpu", "limits", "memory", "mmap", "sockets"]),
+                OptionSpec(
+                    "socket_protocols", .strings(["all"]), "Sockets to report.",
+                    ignoredBecause: "the property sockets is not available in this version"),
+                OptionSpec(
+                    "pid_finder", .string("pgrep"), "Whose rules for names of users count; no program is run.",
+                    choices: ["", "pgrep", "native"]),
+            ], metrics: metrics)
+    }
 
     private static let selectors = [
         OptionSpec("pid_file", .string(""), "A file with the number of the process."),

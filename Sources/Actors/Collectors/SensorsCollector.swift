@@ -4,17 +4,20 @@ import Pipeline
 ///
 /// The program is killed after `timeout`, or nine tenths of the interval. Keeps: series and schemas.
 public actor SensorsCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "sensors", summary: "Sensors of the hardware, from the program sensors.",
-        options: [
-            OptionSpec("remove_numbers", .bool(true), "Cut digits from field names: temp1_input becomes temp_input."),
-            OptionSpec("timeout", .duration(.seconds(5)), "Longest time for an answer.", bounds: 0.001...3600),
-        ],
-        metrics: [
-            MetricSpec(
-                "sensors", tags: ["chip", "feature"],
-                fields: [MetricSpec.Field("*", .float, .none, "sensors -A -u, as the chip's driver has it")])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "sensors", summary: "Sensors of the hardware, from the program sensors.",
+            options: [
+                OptionSpec(
+                    "remove_numbers", .bool(true), "Cut digits from field names: temp1_input becomes temp_input."),
+                OptionSpec("timeout", .duration(.seconds(5)), "Longest time for an answer.", bounds: 0.001...3600),
+            ],
+            metrics: [
+                MetricSpec(
+                    "sensors", tags: ["chip", "feature"],
+                    fields: [MetricSpec.Field("*", .float, .none, "sensors -A -u, as the chip's driver has it")])
+            ])
+    }
 
     private let host: any Host
     private let removesNumbers: Bool

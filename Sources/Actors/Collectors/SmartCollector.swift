@@ -6,27 +6,30 @@ import Pipeline
 /// `timeout`, at the latest nine tenths of the interval. Without the program there is one error a tick and no point.
 /// Rules: `docs/inputs.md`.
 public actor SmartCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "smart", summary: "Health of disks, from the program smartctl.",
-        options: [
-            OptionSpec("path_smartctl", .string(""), "The program; empty: smartctl on PATH."),
-            OptionSpec(
-                "path_nvme", .string(""), "The program nvme.",
-                ignoredBecause: "vendors' extensions of NVMe are not read"),
-            OptionSpec(
-                "enable_extensions", .strings([]), "Vendors whose extensions are read.",
-                ignoredBecause: "vendors' extensions of NVMe are not read"),
-            OptionSpec("use_sudo", .bool(false), "Run it through sudo -n."),
-            OptionSpec("nocheck", .string("standby"), "Power state in which a disk is left alone; never: wake it."),
-            OptionSpec("attributes", .bool(false), "Each attribute as a point of smart_attribute."),
-            OptionSpec("excludes", .strings([]), "Devices that a scan finds and that are left out."),
-            OptionSpec("devices", .strings([]), "Devices with their options, `/dev/sda -d sat`; empty: scan."),
-            OptionSpec("tag_with_device_type", .bool(false), "Tag device_type with what -d says."),
-            OptionSpec("timeout", .duration(.seconds(30)), "Longest time for all runs of a tick.", bounds: 0...3_600),
-            OptionSpec(
-                "read_method", .string("concurrent"), "One device after the other, or all at once.",
-                choices: ["concurrent", "sequential"]),
-        ], metrics: SmartReport.metrics)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "smart", summary: "Health of disks, from the program smartctl.",
+            options: [
+                OptionSpec("path_smartctl", .string(""), "The program; empty: smartctl on PATH."),
+                OptionSpec(
+                    "path_nvme", .string(""), "The program nvme.",
+                    ignoredBecause: "vendors' extensions of NVMe are not read"),
+                OptionSpec(
+                    "enable_extensions", .strings([]), "Vendors whose extensions are read.",
+                    ignoredBecause: "vendors' extensions of NVMe are not read"),
+                OptionSpec("use_sudo", .bool(false), "Run it through sudo -n."),
+                OptionSpec("nocheck", .string("standby"), "Power state in which a disk is left alone; never: wake it."),
+                OptionSpec("attributes", .bool(false), "Each attribute as a point of smart_attribute."),
+                OptionSpec("excludes", .strings([]), "Devices that a scan finds and that are left out."),
+                OptionSpec("devices", .strings([]), "Devices with their options, `/dev/sda -d sat`; empty: scan."),
+                OptionSpec("tag_with_device_type", .bool(false), "Tag device_type with what -d says."),
+                OptionSpec(
+                    "timeout", .duration(.seconds(30)), "Longest time for all runs of a tick.", bounds: 0...3_600),
+                OptionSpec(
+                    "read_method", .string("concurrent"), "One device after the other, or all at once.",
+                    choices: ["concurrent", "sequential"]),
+            ], metrics: SmartReport.metrics)
+    }
 
     /// Devices asked in one tick at most.
     private static let deviceLimit = 256

@@ -5,10 +5,12 @@ import Pipeline
 /// Two points with one timestamp, as the reference has it. Bytes swapped count pages of the host's own size (the
 /// reference always counts 4096 bytes a page, which is wrong on kernels with 16 or 64 KiB).
 public actor SwapCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "swap", summary: "Size of the swap space and what was swapped.",
-        options: [OptionSpec("rates", .bool(true), "The fields in_bps and out_bps, which Telegraf does not have.")],
-        metrics: [MetricSpec("swap", fields: sizeFields + flowFields + rateFields)])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "swap", summary: "Size of the swap space and what was swapped.",
+            options: [OptionSpec("rates", .bool(true), "The fields in_bps and out_bps, which Telegraf does not have.")],
+            metrics: [MetricSpec("swap", fields: sizeFields + flowFields + rateFields)])
+    }
 
     private static let sizeFields: [MetricSpec.Field] = [
         .uint("total", .bytes, "sysinfo(2): totalswap"), .uint("used", .bytes, "total - free"),

@@ -4,18 +4,21 @@ import Pipeline
 ///
 /// A file that does not exist is left out; one that cannot be read is an error of its own, the others flow on.
 public actor SysctlFSCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "linux_sysctl_fs", summary: "Open files, inodes and directory entries, from /proc/sys/fs.", options: [],
-        metrics: [
-            MetricSpec(
-                "linux_sysctl_fs",
-                fields: sources.flatMap { source in
-                    source.fields.compactMap { $0.map { ($0, source.name) } }.map { name, file in
-                        MetricSpec.Field(
-                            name, .uint, name == "dentry-age-limit" ? .seconds : .count, "/proc/sys/fs/\(file)")
-                    }
-                })
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "linux_sysctl_fs", summary: "Open files, inodes and directory entries, from /proc/sys/fs.",
+            options: [],
+            metrics: [
+                MetricSpec(
+                    "linux_sysctl_fs",
+                    fields: sources.flatMap { source in
+                        source.fields.compactMap { $0.map { ($0, source.name) } }.map { name, file in
+                            MetricSpec.Field(
+                                name, .uint, name == "dentry-age-limit" ? .seconds : .count, "/proc/sys/fs/\(file)")
+                        }
+                    })
+            ])
+    }
 
     /// A file, and what its numbers are called; nil for those that nobody asks for.
     private static let sources: [(name: String, fields: [String?])] = [

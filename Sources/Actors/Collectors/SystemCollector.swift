@@ -7,19 +7,22 @@ import Pipeline
 /// is long and asks every core for its clock; `os` and `dmi` for the time that their options say.
 public actor SystemCollector: Collector {
     public static let groups = ["legacy", "load", "users", "cpus", "uptime", "os", "dmi"]
-    public static let spec = PluginSpec(
-        name: "system", summary: "Load, CPUs, users, uptime, operating system, hardware.",
-        options: [
-            OptionSpec("include", .strings(["legacy"]), "What to report.", choices: groups),
-            OptionSpec("os_cache_ttl", .duration(.seconds(28_800)), "How long the group os is remembered."),
-            OptionSpec("dmi_cache_ttl", .duration(.seconds(28_800)), "How long the group dmi is remembered."),
-            OptionSpec("rates", .bool(true), "Load per CPU, which Telegraf does not have: load1_pcore and its like."),
-        ],
-        metrics: [
-            MetricSpec(
-                "system", fields: SystemFields.all,
-                note: "Which groups of fields there are, the option `include` says; os and dmi are not by default.")
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "system", summary: "Load, CPUs, users, uptime, operating system, hardware.",
+            options: [
+                OptionSpec("include", .strings(["legacy"]), "What to report.", choices: groups),
+                OptionSpec("os_cache_ttl", .duration(.seconds(28_800)), "How long the group os is remembered."),
+                OptionSpec("dmi_cache_ttl", .duration(.seconds(28_800)), "How long the group dmi is remembered."),
+                OptionSpec(
+                    "rates", .bool(true), "Load per CPU, which Telegraf does not have: load1_pcore and its like."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "system", fields: SystemFields.all,
+                    note: "Which groups of fields there are, the option `include` says; os and dmi are not by default.")
+            ])
+    }
 
     private typealias Cell = (field: MetricSpec.Field, value: Value)
     private enum Value {

@@ -155,33 +155,36 @@ public actor SystemdUnitsCollector: Collector {
         ("swap_peak", "MemorySwapPeak"), ("mem_avail", "MemoryAvailable"),
     ]
 
-    public static let spec = PluginSpec(
-        name: "systemd_units", summary: "States of systemd's units, from the program systemctl.",
-        options: [
-            OptionSpec("pattern", .string("*"), "Patterns of names, with blanks between them."),
-            OptionSpec(
-                "unittype", .string("service"), "Kind of the units.",
-                choices: [
-                    "service", "socket", "target", "device", "mount", "automount", "swap", "timer", "path", "slice",
-                    "scope",
-                ]),
-            OptionSpec(
-                "scope", .string("system"), "Units of the system, or of the agent's user.", choices: ["system", "user"]),
-            OptionSpec("collect_disabled_units", .bool(false), "Units on disk that are not loaded, too."),
-            OptionSpec("details", .bool(false), "Memory, restarts, main process and more of each unit."),
-            OptionSpec("timeout", .duration(.seconds(5)), "Longest time for all answers.", bounds: 0.001...3600),
-        ],
-        metrics: [
-            MetricSpec(
-                "systemd_units", tags: ["name", "load", "active", "sub", "user", "state", "preset"],
-                fields: ["load_code", "active_code", "sub_code"].map {
-                    MetricSpec.Field($0, .int, .none, "systemctl list-units")
-                } + [
-                    MetricSpec.Field("status_errno", .int, .none, "systemctl show, StatusErrno"),
-                    MetricSpec.Field("restarts", .int, .count, "systemctl show, NRestarts"),
-                    MetricSpec.Field("pid", .int, .none, "systemctl show, MainPID"),
-                    MetricSpec.Field(
-                        "active_enter_timestamp_us", .uint, .microseconds, "systemctl show, ActiveEnterTimestamp"),
-                ] + sizes.map { MetricSpec.Field($0.0, .uint, .bytes, "systemctl show, \($0.1)") })
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "systemd_units", summary: "States of systemd's units, from the program systemctl.",
+            options: [
+                OptionSpec("pattern", .string("*"), "Patterns of names, with blanks between them."),
+                OptionSpec(
+                    "unittype", .string("service"), "Kind of the units.",
+                    choices: [
+                        "service", "socket", "target", "device", "mount", "automount", "swap", "timer", "path", "slice",
+                        "scope",
+                    ]),
+                OptionSpec(
+                    "scope", .string("system"), "Units of the system, or of the agent's user.",
+                    choices: ["system", "user"]),
+                OptionSpec("collect_disabled_units", .bool(false), "Units on disk that are not loaded, too."),
+                OptionSpec("details", .bool(false), "Memory, restarts, main process and more of each unit."),
+                OptionSpec("timeout", .duration(.seconds(5)), "Longest time for all answers.", bounds: 0.001...3600),
+            ],
+            metrics: [
+                MetricSpec(
+                    "systemd_units", tags: ["name", "load", "active", "sub", "user", "state", "preset"],
+                    fields: ["load_code", "active_code", "sub_code"].map {
+                        MetricSpec.Field($0, .int, .none, "systemctl list-units")
+                    } + [
+                        MetricSpec.Field("status_errno", .int, .none, "systemctl show, StatusErrno"),
+                        MetricSpec.Field("restarts", .int, .count, "systemctl show, NRestarts"),
+                        MetricSpec.Field("pid", .int, .none, "systemctl show, MainPID"),
+                        MetricSpec.Field(
+                            "active_enter_timestamp_us", .uint, .microseconds, "systemctl show, ActiveEnterTimestamp"),
+                    ] + sizes.map { MetricSpec.Field($0.0, .uint, .bytes, "systemctl show, \($0.1)") })
+            ])
+    }
 }

@@ -10,34 +10,37 @@ import Pipeline
 /// from its beginning.
 /// Bounds: 1,000 files, 1 MiB a line, `max_undelivered_lines` lines on their way.
 public actor TailInput: ServiceInput {
-    public static let spec = PluginSpec(
-        name: "tail", summary: "Points from the lines that are appended to files.",
-        options: [
-            OptionSpec("files", .strings([]), "Files or patterns; ** crosses folders."),
-            OptionSpec(
-                "initial_read_offset", .string("saved-or-end"), "Where to begin in files that are there at the start.",
-                choices: ["beginning", "end", "saved-or-beginning", "saved-or-end"]),
-            OptionSpec("from_beginning", .bool(false), "Old form of initial_read_offset = beginning."),
-            OptionSpec(
-                "watch_method", .string("inotify"), "How changes are noticed; poll looks every 250ms.",
-                choices: ["inotify", "poll"]),
-            OptionSpec(
-                "max_undelivered_lines", .integer(1_000), "Lines on their way to the batcher.", bounds: 1...100_000),
-            OptionSpec("path_tag", .string("path"), "Tag for the path of the file; empty: none."),
-            OptionSpec(
-                "pipe", .bool(false), "Whether the file is a named pipe.", refusedBecause: "pipes are not followed"),
-            OptionSpec(
-                "character_encoding", .string(""), "Encoding of the files.", choices: ["", "utf-8"]),
-            OptionSpec(
-                "filters", .strings([]), "Filters of lines.", refusedBecause: "lines are read as they are"),
-            OptionSpec(
-                "multiline", .table([:]), "Lines that belong together.",
-                refusedBecause: "each line is read on its own"),
-        ] + ForeignData.options(fallback: "influx"),
-        metrics: [
-            MetricSpec("*", tags: ["path"], fields: [MetricSpec.Field("*", .float, .none, "lines of the files")])
-        ],
-        isService: true)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "tail", summary: "Points from the lines that are appended to files.",
+            options: [
+                OptionSpec("files", .strings([]), "Files or patterns; ** crosses folders."),
+                OptionSpec(
+                    "initial_read_offset", .string("saved-or-end"),
+                    "Where to begin in files that are there at the start.",
+                    choices: ["beginning", "end", "saved-or-beginning", "saved-or-end"]),
+                OptionSpec("from_beginning", .bool(false), "Old form of initial_read_offset = beginning."),
+                OptionSpec(
+                    "watch_method", .string("inotify"), "How changes are noticed; poll looks every 250ms.",
+                    choices: ["inotify", "poll"]),
+                OptionSpec(
+                    "max_undelivered_lines", .integer(1_000), "Lines on their way to the batcher.", bounds: 1...100_000),
+                OptionSpec("path_tag", .string("path"), "Tag for the path of the file; empty: none."),
+                OptionSpec(
+                    "pipe", .bool(false), "Whether the file is a named pipe.", refusedBecause: "pipes are not followed"),
+                OptionSpec(
+                    "character_encoding", .string(""), "Encoding of the files.", choices: ["", "utf-8"]),
+                OptionSpec(
+                    "filters", .strings([]), "Filters of lines.", refusedBecause: "lines are read as they are"),
+                OptionSpec(
+                    "multiline", .table([:]), "Lines that belong together.",
+                    refusedBecause: "each line is read on its own"),
+            ] + ForeignData.options(fallback: "influx"),
+            metrics: [
+                MetricSpec("*", tags: ["path"], fields: [MetricSpec.Field("*", .float, .none, "lines of the files")])
+            ],
+            isService: true)
+    }
 
     private let patterns: [String]
     private let beginning: (usesMarks: Bool, isEnd: Bool)

@@ -5,23 +5,26 @@ import Pipeline
 /// Keeps: which sensors there are, for a minute at most or until the list of chips changes. A sensor that does not answer
 /// (sleeping hardware) is passed. Two sensors of equal name are told apart only by `add_device_tag`.
 public actor TemperatureCollector: Collector {
-    public static let spec = PluginSpec(
-        name: "temp", summary: "Temperatures of sensors.",
-        options: [
-            OptionSpec(
-                "metric_format", .string("v2"), "v2: a point a sensor; v1: also its limits, as Telegraf before 1.31.",
-                choices: ["v1", "v2", ""]),
-            OptionSpec("add_device_tag", .bool(false), "The tag device: what the sensor belongs to."),
-            OptionSpec("always_gather_zones", .bool(false), "Thermal zones too, when there are sensors."),
-        ],
-        metrics: [
-            MetricSpec(
-                "temp", tags: ["sensor", "device"],
-                fields: [
-                    MetricSpec.Field(
-                        "temp", .float, .celsius, "/sys/class/hwmon/hwmon*/temp*_input, else /sys/class/thermal")
-                ])
-        ])
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "temp", summary: "Temperatures of sensors.",
+            options: [
+                OptionSpec(
+                    "metric_format", .string("v2"),
+                    "v2: a point a sensor; v1: also its limits, as Telegraf before 1.31.",
+                    choices: ["v1", "v2", ""]),
+                OptionSpec("add_device_tag", .bool(false), "The tag device: what the sensor belongs to."),
+                OptionSpec("always_gather_zones", .bool(false), "Thermal zones too, when there are sensors."),
+            ],
+            metrics: [
+                MetricSpec(
+                    "temp", tags: ["sensor", "device"],
+                    fields: [
+                        MetricSpec.Field(
+                            "temp", .float, .celsius, "/sys/class/hwmon/hwmon*/temp*_input, else /sys/class/thermal")
+                    ])
+            ])
+    }
 
     /// A file with a temperature in thousandths of a degree.
     private struct Reading {

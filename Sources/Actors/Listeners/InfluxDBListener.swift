@@ -8,38 +8,44 @@ import Pipeline
 /// they are on disk), never before; what is not taken gets 400, 401, 413 or 503 with the reason.
 /// Bounds: connections, request time, body before and after inflating, bytes of all bodies together, points on their way.
 public actor InfluxDBListener: ServiceInput {
-    public static let spec = PluginSpec(
-        name: "influxdb_listener", summary: "Takes writes of applications over the HTTP interface of InfluxDB.",
-        options: [
-            OptionSpec(
-                "service_address", .string("127.0.0.1:8186"), "Address to listen at; :8186 means all of the machine."),
-            OptionSpec(
-                "read_timeout", .duration(.seconds(10)), "How long a request may take to arrive.", bounds: 0.1...3_600),
-            OptionSpec(
-                "write_timeout", .duration(.seconds(10)),
-                "How long a write may wait for the batcher, and its reply for the client.",
-                bounds: 0.1...3_600),
-            OptionSpec(
-                "max_body_size", .size(0), "Largest body, as sent and inflated; 0 means 32MiB.", bounds: 0...268_435_456
-            ),
-            OptionSpec("max_connections", .integer(64), "Connections at the same time.", bounds: 1...4_096),
-            OptionSpec(
-                "acknowledge", .string("batched"), "When a write is answered: its points are in a batch, or on disk.",
-                choices: ["batched", "spilled"]),
-            OptionSpec("database_tag", .string(""), "Tag for the parameter db, which replaces one of the data."),
-            OptionSpec("retention_policy_tag", .string(""), "Tag for the parameter rp."),
-            OptionSpec("bucket_tag", .string(""), "Tag for the parameter bucket of /api/v2/write."),
-            OptionSpec("basic_username", .string(""), "User that writes must name; empty: none."),
-            OptionSpec("basic_password", .secret(.none), "Password of that user."),
-            OptionSpec("basic_password_file", .string(""), "File that holds the password."),
-            OptionSpec("token", .secret(.none), "Token that writes must show; empty: none."),
-            OptionSpec("token_file", .string(""), "File that holds the token."),
-            OptionSpec("max_line_size", .size(0), "Longest line.", ignoredBecause: "lines are bounded by 1MiB"),
-            OptionSpec(
-                "parser_type", .string(""), "Which of Telegraf's parsers.", ignoredBecause: "there is one parser"),
-        ] + ServerTLSSettings.options,
-        metrics: [MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what applications write")])],
-        isService: true)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "influxdb_listener", summary: "Takes writes of applications over the HTTP interface of InfluxDB.",
+            options: [
+                OptionSpec(
+                    "service_address", .string("127.0.0.1:8186"),
+                    "Address to listen at; :8186 means all of the machine."),
+                OptionSpec(
+                    "read_timeout", .duration(.seconds(10)), "How long a request may take to arrive.",
+                    bounds: 0.1...3_600),
+                OptionSpec(
+                    "write_timeout", .duration(.seconds(10)),
+                    "How long a write may wait for the batcher, and its reply for the client.",
+                    bounds: 0.1...3_600),
+                OptionSpec(
+                    "max_body_size", .size(0), "Largest body, as sent and inflated; 0 means 32MiB.",
+                    bounds: 0...268_435_456
+                ),
+                OptionSpec("max_connections", .integer(64), "Connections at the same time.", bounds: 1...4_096),
+                OptionSpec(
+                    "acknowledge", .string("batched"),
+                    "When a write is answered: its points are in a batch, or on disk.",
+                    choices: ["batched", "spilled"]),
+                OptionSpec("database_tag", .string(""), "Tag for the parameter db, which replaces one of the data."),
+                OptionSpec("retention_policy_tag", .string(""), "Tag for the parameter rp."),
+                OptionSpec("bucket_tag", .string(""), "Tag for the parameter bucket of /api/v2/write."),
+                OptionSpec("basic_username", .string(""), "User that writes must name; empty: none."),
+                OptionSpec("basic_password", .secret(.none), "Password of that user."),
+                OptionSpec("basic_password_file", .string(""), "File that holds the password."),
+                OptionSpec("token", .secret(.none), "Token that writes must show; empty: none."),
+                OptionSpec("token_file", .string(""), "File that holds the token."),
+                OptionSpec("max_line_size", .size(0), "Longest line.", ignoredBecause: "lines are bounded by 1MiB"),
+                OptionSpec(
+                    "parser_type", .string(""), "Which of Telegraf's parsers.", ignoredBecause: "there is one parser"),
+            ] + ServerTLSSettings.options,
+            metrics: [MetricSpec("*", fields: [MetricSpec.Field("*", .float, .none, "what applications write")])],
+            isService: true)
+    }
 
     private let address: ListenAddress
     private let environment: InputEnvironment

@@ -15,72 +15,80 @@ import Synchronization
 public actor StatsdListener: ServiceInput {
     private static let keeps = "what is kept is bounded by max_series"
 
-    public static let spec = PluginSpec(
-        name: "statsd", summary: "Takes the statsd metrics of applications.",
-        options: [
-            OptionSpec("protocol", .string("udp"), "How they come.", choices: ["udp", "udp4", "udp6", "tcp"]),
-            OptionSpec(
-                "service_address", .string("127.0.0.1:8125"), "Address to listen at; :8125 means all of the machine."),
-            OptionSpec("max_tcp_connections", .integer(250), "Connections at the same time.", bounds: 1...65_536),
-            OptionSpec("delete_gauges", .bool(true), "Forget gauges at each tick."),
-            OptionSpec("delete_counters", .bool(true), "Begin counters at 0 at each tick."),
-            OptionSpec("delete_sets", .bool(true), "Empty sets at each tick."),
-            OptionSpec("delete_timings", .bool(true), "Begin timings anew at each tick."),
-            OptionSpec("percentiles", .numbers([]), "Percentiles of timings and histograms."),
-            OptionSpec(
-                "percentile_limit", .integer(1_000), "Values of a timing that are kept for them.", bounds: 1...1_000_000
-            ),
-            OptionSpec("metric_separator", .string("_"), "Between the parts of a name."),
-            OptionSpec("templates", .strings([]), "What the parts of a bucket mean."),
-            OptionSpec("datadog_extensions", .bool(false), "Understand the tags of DogStatsD."),
-            OptionSpec("parse_data_dog_tags", .bool(false), "Old name of datadog_extensions."),
-            OptionSpec("float_counters", .bool(false), "Counters as floats."),
-            OptionSpec("float_timings", .bool(false), "The count of timings as a float."),
-            OptionSpec("float_sets", .bool(false), "Sets as floats."),
-            OptionSpec(
-                "max_series", .integer(100_000), "Series that are kept; more are dropped.", bounds: 1...10_000_000),
-            OptionSpec(
-                "read_buffer_size", .size(0),
-                "Receive buffer of the UDP socket; 0 means 4MiB, or what the kernel allows.",
-                bounds: 0...1_073_741_824),
-            OptionSpec(
-                "allowed_pending_messages", .integer(10_000), "Datagrams that may wait.",
-                ignoredBecause: "none wait: the kernel's buffer is the queue, and its drops are reported"),
-            OptionSpec(
-                "number_workers_threads", .integer(5), "Threads that parse.", ignoredBecause: "one keeps up"),
-            OptionSpec("tcp_keep_alive", .bool(false), "Probe silent peers.", ignoredBecause: "it is always on"),
-            OptionSpec(
-                "tcp_keep_alive_period", .duration(.zero), "How often.", ignoredBecause: "the kernel's is used"),
-            OptionSpec("max_ttl", .duration(.zero), "Forget what was not heard for so long.", refusedBecause: keeps),
-            OptionSpec(
-                "datadog_distributions", .bool(false), "Distributions of DogStatsD.",
-                refusedBecause: "distributions are not understood"),
-            OptionSpec(
-                "datadog_keep_container_tag", .bool(false), "The container as a tag.",
-                refusedBecause: "containers are not told apart"),
-            OptionSpec(
-                "enable_aggregation_temporality", .bool(false), "Tag and field for OpenTelemetry.",
-                refusedBecause: "there is no such output"),
-            OptionSpec(
-                "sanitize_name_method", .string(""), "Replace characters of names.",
-                refusedBecause: "names are kept as they come"),
-            OptionSpec(
-                "convert_names", .bool(false), "Replace dots and dashes of names.",
-                refusedBecause: "metric_separator does it"),
-        ],
-        metrics: [
-            MetricSpec(
-                "*", tags: ["metric_type"],
-                fields: [
-                    .float("value", .none, "gauges"), .int("value", .count, "counters and sets"),
-                    .float("mean", .none, "timings and histograms"), .float("median", .none, "timings and histograms"),
-                    .float("stddev", .none, "timings and histograms"), .float("sum", .none, "timings and histograms"),
-                    .float("upper", .none, "timings and histograms"), .float("lower", .none, "timings and histograms"),
-                    .int("count", .count, "timings and histograms"),
-                    .float("*_percentile", .none, "timings and histograms"),
-                ])
-        ],
-        isService: true)
+    public static var spec: PluginSpec {
+        PluginSpec(
+            name: "statsd", summary: "Takes the statsd metrics of applications.",
+            options: [
+                OptionSpec("protocol", .string("udp"), "How they come.", choices: ["udp", "udp4", "udp6", "tcp"]),
+                OptionSpec(
+                    "service_address", .string("127.0.0.1:8125"),
+                    "Address to listen at; :8125 means all of the machine."),
+                OptionSpec("max_tcp_connections", .integer(250), "Connections at the same time.", bounds: 1...65_536),
+                OptionSpec("delete_gauges", .bool(true), "Forget gauges at each tick."),
+                OptionSpec("delete_counters", .bool(true), "Begin counters at 0 at each tick."),
+                OptionSpec("delete_sets", .bool(true), "Empty sets at each tick."),
+                OptionSpec("delete_timings", .bool(true), "Begin timings anew at each tick."),
+                OptionSpec("percentiles", .numbers([]), "Percentiles of timings and histograms."),
+                OptionSpec(
+                    "percentile_limit", .integer(1_000), "Values of a timing that are kept for them.",
+                    bounds: 1...1_000_000
+                ),
+                OptionSpec("metric_separator", .string("_"), "Between the parts of a name."),
+                OptionSpec("templates", .strings([]), "What the parts of a bucket mean."),
+                OptionSpec("datadog_extensions", .bool(false), "Understand the tags of DogStatsD."),
+                OptionSpec("parse_data_dog_tags", .bool(false), "Old name of datadog_extensions."),
+                OptionSpec("float_counters", .bool(false), "Counters as floats."),
+                OptionSpec("float_timings", .bool(false), "The count of timings as a float."),
+                OptionSpec("float_sets", .bool(false), "Sets as floats."),
+                OptionSpec(
+                    "max_series", .integer(100_000), "Series that are kept; more are dropped.", bounds: 1...10_000_000),
+                OptionSpec(
+                    "read_buffer_size", .size(0),
+                    "Receive buffer of the UDP socket; 0 means 4MiB, or what the kernel allows.",
+                    bounds: 0...1_073_741_824),
+                OptionSpec(
+                    "allowed_pending_messages", .integer(10_000), "Datagrams that may wait.",
+                    ignoredBecause: "none wait: the kernel's buffer is the queue, and its drops are reported"),
+                OptionSpec(
+                    "number_workers_threads", .integer(5), "Threads that parse.", ignoredBecause: "one keeps up"),
+                OptionSpec("tcp_keep_alive", .bool(false), "Probe silent peers.", ignoredBecause: "it is always on"),
+                OptionSpec(
+                    "tcp_keep_alive_period", .duration(.zero), "How often.", ignoredBecause: "the kernel's is used"),
+                OptionSpec(
+                    "max_ttl", .duration(.zero), "Forget what was not heard for so long.", refusedBecause: keeps),
+                OptionSpec(
+                    "datadog_distributions", .bool(false), "Distributions of DogStatsD.",
+                    refusedBecause: "distributions are not understood"),
+                OptionSpec(
+                    "datadog_keep_container_tag", .bool(false), "The container as a tag.",
+                    refusedBecause: "containers are not told apart"),
+                OptionSpec(
+                    "enable_aggregation_temporality", .bool(false), "Tag and field for OpenTelemetry.",
+                    refusedBecause: "there is no such output"),
+                OptionSpec(
+                    "sanitize_name_method", .string(""), "Replace characters of names.",
+                    refusedBecause: "names are kept as they come"),
+                OptionSpec(
+                    "convert_names", .bool(false), "Replace dots and dashes of names.",
+                    refusedBecause: "metric_separator does it"),
+            ],
+            metrics: [
+                MetricSpec(
+                    "*", tags: ["metric_type"],
+                    fields: [
+                        .float("value", .none, "gauges"), .int("value", .count, "counters and sets"),
+                        .float("mean", .none, "timings and histograms"),
+                        .float("median", .none, "timings and histograms"),
+                        .float("stddev", .none, "timings and histograms"),
+                        .float("sum", .none, "timings and histograms"),
+                        .float("upper", .none, "timings and histograms"),
+                        .float("lower", .none, "timings and histograms"),
+                        .int("count", .count, "timings and histograms"),
+                        .float("*_percentile", .none, "timings and histograms"),
+                    ])
+            ],
+            isService: true)
+    }
 
     private let address: ListenAddress
     private let isTCP: Bool

@@ -1,10 +1,10 @@
 /// The processors and their options, under Telegraf's names.
 public enum ProcessorSpecs {
     /// All processors of this version.
-    public static let all = [rename, converter, regex, defaults, strings, override, tagLimit, dedup]
+    public static var all: [PluginSpec] { [rename, converter, regex, defaults, strings, override, tagLimit, dedup] }
 
     /// What every processor takes beside its own options: `order`, and the filters.
-    public static let common: [OptionSpec] =
+    public static var common: [OptionSpec] {
         [
             SectionSpecs.alias,
             OptionSpec(
@@ -12,6 +12,7 @@ public enum ProcessorSpecs {
                 "Processors run in ascending order; those of one order as they stand in the files.", bounds: order),
             logLevel, SectionSpecs.labels,
         ] + SectionSpecs.filters
+    }
 
     private static let order: ClosedRange<Double> = -1_000_000...1_000_000
 
@@ -25,35 +26,40 @@ public enum ProcessorSpecs {
         "series_limit", .integer(10_000), "Series that are remembered; points of further ones pass as they are.",
         bounds: 1...1_000_000)
 
-    static let rename = PluginSpec(
-        name: "rename", summary: "Renames measurements, tags and fields.", options: [],
-        subtables: [
-            SubtableSpec(
-                "replace", "One renaming; they are applied one after the other.",
-                options: [
-                    OptionSpec("measurement", .string(""), "Measurement to rename."),
-                    OptionSpec("tag", .string(""), "Tag to rename."),
-                    OptionSpec("field", .string(""), "Field to rename."),
-                    OptionSpec("dest", .string(""), "Its new name; empty means that nothing is renamed."),
-                ])
-        ])
+    static var rename: PluginSpec {
+        PluginSpec(
+            name: "rename", summary: "Renames measurements, tags and fields.", options: [],
+            subtables: [
+                SubtableSpec(
+                    "replace", "One renaming; they are applied one after the other.",
+                    options: [
+                        OptionSpec("measurement", .string(""), "Measurement to rename."),
+                        OptionSpec("tag", .string(""), "Tag to rename."),
+                        OptionSpec("field", .string(""), "Field to rename."),
+                        OptionSpec("dest", .string(""), "Its new name; empty means that nothing is renamed."),
+                    ])
+            ])
+    }
 
-    static let converter = PluginSpec(
-        name: "converter", summary: "Converts tags to fields, fields to tags, and fields to other types.", options: [],
-        subtables: [
-            SubtableSpec(
-                "tags", "What tags become, by patterns of their keys.", form: .single,
-                options: conversions(of: "Tags") + [timeFormat]),
-            SubtableSpec(
-                "fields", "What fields become, by patterns of their keys.", form: .single,
-                options: conversions(of: "Fields") + [
-                    OptionSpec("tag", .strings([]), "Fields that become tags."),
-                    OptionSpec(
-                        "base64_ieee_float32", .strings([]),
-                        "Fields with the base64 text of a 32-bit float, to become floats."),
-                    timeFormat,
-                ]),
-        ])
+    static var converter: PluginSpec {
+        PluginSpec(
+            name: "converter", summary: "Converts tags to fields, fields to tags, and fields to other types.",
+            options: [],
+            subtables: [
+                SubtableSpec(
+                    "tags", "What tags become, by patterns of their keys.", form: .single,
+                    options: conversions(of: "Tags") + [timeFormat]),
+                SubtableSpec(
+                    "fields", "What fields become, by patterns of their keys.", form: .single,
+                    options: conversions(of: "Fields") + [
+                        OptionSpec("tag", .strings([]), "Fields that become tags."),
+                        OptionSpec(
+                            "base64_ieee_float32", .strings([]),
+                            "Fields with the base64 text of a 32-bit float, to become floats."),
+                        timeFormat,
+                    ]),
+            ])
+    }
 
     private static func conversions(of what: String) -> [OptionSpec] {
         [
@@ -71,15 +77,17 @@ public enum ProcessorSpecs {
         "timestamp_format", .string(""),
         "How timestamp says the time: unix, unix_ms, unix_us, unix_ns or rfc3339.")
 
-    static let regex = PluginSpec(
-        name: "regex", summary: "Changes values and names by regular expressions in RE2's syntax.", options: [],
-        subtables: [
-            SubtableSpec("tags", "A change of tag values.", options: valueStep + [append]),
-            SubtableSpec("fields", "A change of field values that are text.", options: valueStep + [append]),
-            SubtableSpec("tag_rename", "A change of tag names.", options: nameStep),
-            SubtableSpec("field_rename", "A change of field names.", options: nameStep),
-            SubtableSpec("metric_rename", "A change of measurement names.", options: nameStep),
-        ])
+    static var regex: PluginSpec {
+        PluginSpec(
+            name: "regex", summary: "Changes values and names by regular expressions in RE2's syntax.", options: [],
+            subtables: [
+                SubtableSpec("tags", "A change of tag values.", options: valueStep + [append]),
+                SubtableSpec("fields", "A change of field values that are text.", options: valueStep + [append]),
+                SubtableSpec("tag_rename", "A change of tag names.", options: nameStep),
+                SubtableSpec("field_rename", "A change of field names.", options: nameStep),
+                SubtableSpec("metric_rename", "A change of measurement names.", options: nameStep),
+            ])
+    }
 
     private static let valueStep = [
         OptionSpec("key", .string(""), "Pattern of the keys to look at."),
@@ -100,37 +108,42 @@ public enum ProcessorSpecs {
             choices: ["", "keep", "overwrite"]),
     ]
 
-    static let defaults = PluginSpec(
-        name: "defaults", summary: "Gives fields and tags that are missing or blank a value.", options: [],
-        subtables: [
-            SubtableSpec("fields", "Fields and their values.", form: .values, options: []),
-            SubtableSpec("tags", "Tags and their values, which are text.", form: .values, options: []),
-        ])
+    static var defaults: PluginSpec {
+        PluginSpec(
+            name: "defaults", summary: "Gives fields and tags that are missing or blank a value.", options: [],
+            subtables: [
+                SubtableSpec("fields", "Fields and their values.", form: .values, options: []),
+                SubtableSpec("tags", "Tags and their values, which are text.", form: .values, options: []),
+            ])
+    }
 
-    static let strings = PluginSpec(
-        name: "strings", summary: "Changes the text of names, keys and values.", options: [],
-        subtables: [
-            function("lowercase", "Makes letters small."), function("uppercase", "Makes letters large."),
-            function("titlecase", "Makes the first letter of each word large."),
-            function("trim", "Takes characters from both ends.", [cutset]),
-            function("trim_left", "Takes characters from the beginning.", [cutset]),
-            function("trim_right", "Takes characters from the end.", [cutset]),
-            function("trim_prefix", "Takes a beginning away.", [OptionSpec("prefix", .string(""), "The beginning.")]),
-            function("trim_suffix", "Takes an end away.", [OptionSpec("suffix", .string(""), "The end.")]),
-            function(
-                "replace", "Replaces a part wherever it stands.",
-                [
-                    OptionSpec("old", .string(""), "The part."),
-                    OptionSpec("new", .string(""), "What comes in its place."),
-                ]),
-            function(
-                "left", "Takes the beginning.",
-                [OptionSpec("width", .integer(0), "Its length in bytes.", bounds: 0...1e9)]),
-            function("base64decode", "Decodes base64, where the result is text."),
-            function(
-                "valid_utf8", "Replaces each run of U+FFFD, which is what invalid bytes become when they are read.",
-                [OptionSpec("replacement", .string(""), "What comes in its place.")]),
-        ])
+    static var strings: PluginSpec {
+        PluginSpec(
+            name: "strings", summary: "Changes the text of names, keys and values.", options: [],
+            subtables: [
+                function("lowercase", "Makes letters small."), function("uppercase", "Makes letters large."),
+                function("titlecase", "Makes the first letter of each word large."),
+                function("trim", "Takes characters from both ends.", [cutset]),
+                function("trim_left", "Takes characters from the beginning.", [cutset]),
+                function("trim_right", "Takes characters from the end.", [cutset]),
+                function(
+                    "trim_prefix", "Takes a beginning away.", [OptionSpec("prefix", .string(""), "The beginning.")]),
+                function("trim_suffix", "Takes an end away.", [OptionSpec("suffix", .string(""), "The end.")]),
+                function(
+                    "replace", "Replaces a part wherever it stands.",
+                    [
+                        OptionSpec("old", .string(""), "The part."),
+                        OptionSpec("new", .string(""), "What comes in its place."),
+                    ]),
+                function(
+                    "left", "Takes the beginning.",
+                    [OptionSpec("width", .integer(0), "Its length in bytes.", bounds: 0...1e9)]),
+                function("base64decode", "Decodes base64, where the result is text."),
+                function(
+                    "valid_utf8", "Replaces each run of U+FFFD, which is what invalid bytes become when they are read.",
+                    [OptionSpec("replacement", .string(""), "What comes in its place.")]),
+            ])
+    }
 
     private static let cutset = OptionSpec("cutset", .string(""), "The characters; empty means white space.")
 
@@ -147,33 +160,39 @@ public enum ProcessorSpecs {
             ] + own)
     }
 
-    static let override = PluginSpec(
-        name: "override", summary: "Replaces names and tags.",
-        options: SectionSpecs.naming + [
-            OptionSpec("tags", .table([:]), "Tags that are set, also where there are some.")
-        ])
+    static var override: PluginSpec {
+        PluginSpec(
+            name: "override", summary: "Replaces names and tags.",
+            options: SectionSpecs.naming + [
+                OptionSpec("tags", .table([:]), "Tags that are set, also where there are some.")
+            ])
+    }
 
-    static let tagLimit = PluginSpec(
-        name: "tag_limit", summary: "Leaves points at most so many tags.",
-        options: [
-            OptionSpec("limit", .integer(0), "Tags that a point may have.", bounds: 0...1e6),
-            OptionSpec("keep", .strings([]), "Tags that stay in any case."),
-        ])
+    static var tagLimit: PluginSpec {
+        PluginSpec(
+            name: "tag_limit", summary: "Leaves points at most so many tags.",
+            options: [
+                OptionSpec("limit", .integer(0), "Tags that a point may have.", bounds: 0...1e6),
+                OptionSpec("keep", .strings([]), "Tags that stay in any case."),
+            ])
+    }
 
-    static let dedup = PluginSpec(
-        name: "dedup", summary: "Leaves points out that repeat the values of their series.",
-        options: [
-            OptionSpec(
-                "dedup_interval", .duration(.seconds(600)), "Longest time that repetitions are left out.",
-                bounds: SectionSpecs.time),
-            seriesLimit,
-        ])
+    static var dedup: PluginSpec {
+        PluginSpec(
+            name: "dedup", summary: "Leaves points out that repeat the values of their series.",
+            options: [
+                OptionSpec(
+                    "dedup_interval", .duration(.seconds(600)), "Longest time that repetitions are left out.",
+                    bounds: SectionSpecs.time),
+                seriesLimit,
+            ])
+    }
 }
 
 /// The aggregators and their options, under Telegraf's names.
 public enum AggregatorSpecs {
     /// All aggregators of this version.
-    public static let all = [basicstats, minmax, final, merge]
+    public static var all: [PluginSpec] { [basicstats, minmax, final, merge] }
 
     /// What every aggregator takes beside its own options.
     public static let common: [OptionSpec] =
@@ -190,36 +209,45 @@ public enum AggregatorSpecs {
             OptionSpec("tags", .table([:]), "Tags for what this aggregator makes."),
         ] + SectionSpecs.naming + SectionSpecs.filters
 
-    static let basicstats = PluginSpec(
-        name: "basicstats", summary: "Statistics of each field over a period.",
-        options: [
-            OptionSpec(
-                "stats", .strings(["count", "min", "max", "mean", "s2", "stdev"]),
-                "Statistics to give; variance is another name of s2.",
-                choices: BasicStat.allCases.map(\.rawValue) + ["variance"])
-        ])
+    static var basicstats: PluginSpec {
+        PluginSpec(
+            name: "basicstats", summary: "Statistics of each field over a period.",
+            options: [
+                OptionSpec(
+                    "stats", .strings(["count", "min", "max", "mean", "s2", "stdev"]),
+                    "Statistics to give; variance is another name of s2.",
+                    choices: BasicStat.allCases.map(\.rawValue) + ["variance"])
+            ])
+    }
 
-    static let minmax = PluginSpec(
-        name: "minmax", summary: "Least and greatest value of each field over a period.", options: [])
+    static var minmax: PluginSpec {
+        PluginSpec(
+            name: "minmax", summary: "Least and greatest value of each field over a period.", options: [])
+    }
 
-    static let final = PluginSpec(
-        name: "final", summary: "The last point of each series.",
-        options: [
-            OptionSpec(
-                "output_strategy", .string("timeout"),
-                "timeout: the last point of a series that was silent for series_timeout; periodic: that of each period.",
-                choices: ["timeout", "periodic"]),
-            OptionSpec(
-                "series_timeout", .duration(.seconds(300)), "Silence after which a series has ended.",
-                bounds: SectionSpecs.time),
-            OptionSpec("keep_original_field_names", .bool(false), "Do not append _final to the names of fields."),
-        ])
+    static var final: PluginSpec {
+        PluginSpec(
+            name: "final", summary: "The last point of each series.",
+            options: [
+                OptionSpec(
+                    "output_strategy", .string("timeout"),
+                    "timeout: the last point of a series that was silent for series_timeout; periodic: that of each period.",
+                    choices: ["timeout", "periodic"]),
+                OptionSpec(
+                    "series_timeout", .duration(.seconds(300)), "Silence after which a series has ended.",
+                    bounds: SectionSpecs.time),
+                OptionSpec("keep_original_field_names", .bool(false), "Do not append _final to the names of fields."),
+            ])
+    }
 
-    static let merge = PluginSpec(
-        name: "merge", summary: "One point of those with equal name, tags and time.",
-        options: [
-            OptionSpec(
-                "round_timestamp_to", .duration(.nanoseconds(1)), "Times are rounded to this before they are compared.",
-                bounds: SectionSpecs.time)
-        ])
+    static var merge: PluginSpec {
+        PluginSpec(
+            name: "merge", summary: "One point of those with equal name, tags and time.",
+            options: [
+                OptionSpec(
+                    "round_timestamp_to", .duration(.nanoseconds(1)),
+                    "Times are rounded to this before they are compared.",
+                    bounds: SectionSpecs.time)
+            ])
+    }
 }

@@ -7,7 +7,7 @@ public enum SectionSpecs {
     static let time: ClosedRange<Double> = 0...315_360_000
 
     /// `[agent]`: Telegraf's keys, and `state_directory`.
-    public static let agent: [OptionSpec] =
+    public static var agent: [OptionSpec] {
         [
             OptionSpec("interval", .duration(.seconds(10)), "How often inputs are read.", bounds: positiveTime),
             OptionSpec(
@@ -53,78 +53,95 @@ public enum SectionSpecs {
                 "state_directory", .string(""),
                 "Where backlog and written metrics are kept; empty means $STATE_DIRECTORY, else /var/lib/godwit."),
         ] + agentIgnored
+    }
 
-    private static let agentIgnored: [OptionSpec] = [
-        OptionSpec(
-            "structured_log_message_key", .string(""), "Name of the message in JSON logs.", ignoredBecause: "it is msg"),
-        OptionSpec("logfile_rotation_interval", .duration(.zero), "Age of a log file.", ignoredBecause: rotation),
-        OptionSpec("logfile_rotation_max_size", .size(0), "Size of a log file.", ignoredBecause: rotation),
-        OptionSpec("logfile_rotation_max_archives", .integer(5), "Number of old log files.", ignoredBecause: rotation),
-        OptionSpec("log_with_timezone", .string(""), "Time zone of log lines.", ignoredBecause: "log times are UTC"),
-        OptionSpec("logtarget", .string(""), "Where logs go.", ignoredBecause: "logfile decides it"),
-        OptionSpec(
-            "statefile", .string(""), "State of plugins between runs.",
-            ignoredBecause: "state_directory holds all state"),
-        OptionSpec(
-            "snmp_translator", .string("netsnmp"), "Translator of SNMP names.", ignoredBecause: "there is no SNMP input"
-        ),
-        OptionSpec(
-            "config_url_retry_attempts", .integer(0), "Retries of a remote configuration.",
-            ignoredBecause: "configuration is read from files"),
-        OptionSpec(
-            "buffer_strategy", .string("memory"), "Where unsent metrics wait.",
-            choices: ["memory", "disk", "disk_write_through"], ignoredBecause: buffer),
-        OptionSpec("buffer_directory", .string(""), "Folder of unsent metrics.", ignoredBecause: buffer),
-        OptionSpec("buffer_disk_sync", .bool(true), "Sync each metric to disk.", ignoredBecause: buffer),
-    ]
+    private static var agentIgnored: [OptionSpec] {
+        [
+            OptionSpec(
+                "structured_log_message_key", .string(""), "Name of the message in JSON logs.",
+                ignoredBecause: "it is msg"),
+            OptionSpec("logfile_rotation_interval", .duration(.zero), "Age of a log file.", ignoredBecause: rotation),
+            OptionSpec("logfile_rotation_max_size", .size(0), "Size of a log file.", ignoredBecause: rotation),
+            OptionSpec(
+                "logfile_rotation_max_archives", .integer(5), "Number of old log files.", ignoredBecause: rotation),
+            OptionSpec(
+                "log_with_timezone", .string(""), "Time zone of log lines.", ignoredBecause: "log times are UTC"),
+            OptionSpec("logtarget", .string(""), "Where logs go.", ignoredBecause: "logfile decides it"),
+            OptionSpec(
+                "statefile", .string(""), "State of plugins between runs.",
+                ignoredBecause: "state_directory holds all state"),
+            OptionSpec(
+                "snmp_translator", .string("netsnmp"), "Translator of SNMP names.",
+                ignoredBecause: "there is no SNMP input"
+            ),
+            OptionSpec(
+                "config_url_retry_attempts", .integer(0), "Retries of a remote configuration.",
+                ignoredBecause: "configuration is read from files"),
+            OptionSpec(
+                "buffer_strategy", .string("memory"), "Where unsent metrics wait.",
+                choices: ["memory", "disk", "disk_write_through"], ignoredBecause: buffer),
+            OptionSpec("buffer_directory", .string(""), "Folder of unsent metrics.", ignoredBecause: buffer),
+            OptionSpec("buffer_disk_sync", .bool(true), "Sync each metric to disk.", ignoredBecause: buffer),
+        ]
+    }
 
     private static let rotation = "rotation of log files is left to logrotate or the journal"
     private static let buffer = "[spill] says how the backlog is kept"
 
     /// `[spill]`: the backlog on disk.
-    public static let spill: [OptionSpec] = [
-        OptionSpec(
-            "mode", .string("always"),
-            "always: each batch goes to disk before it is sent; on_failure: what could not be sent; off: nothing.",
-            choices: ["always", "on_failure", "off"]),
-        OptionSpec("directory", .string(""), "Folder of the backlog; empty means spill in the state directory."),
-        OptionSpec(
-            "max_bytes", .size(512 << 20), "Largest backlog, shared equally by the streams; beyond it the oldest goes.",
-            bounds: 1_048_576...1e15),
-        OptionSpec(
-            "max_age", .duration(.seconds(7 * 86_400)), "Oldest backlog; what is older goes.", bounds: 60...315_360_000),
-        OptionSpec(
-            "min_free_bytes", .size(256 << 20), "Space on the disk that the backlog leaves free.", bounds: 0...1e15),
-        OptionSpec(
-            "min_free_percent", .integer(5), "Part of the disk that the backlog leaves free, in percent.",
-            bounds: 0...90),
-        OptionSpec("segment_bytes", .size(8 << 20), "Size of one file of the backlog.", bounds: 65_536...1_073_741_824),
-        OptionSpec(
-            "segment_age", .duration(.seconds(600)), "Age at which a file of the backlog is closed.", bounds: 1...86_400
-        ),
-        OptionSpec(
-            "sync_interval", .duration(.seconds(1)), "Longest time until a batch is safe from a power cut.",
-            bounds: time),
-        OptionSpec(
-            "sync_bytes", .size(1 << 20), "Bytes that are synced before that time has passed.", bounds: 0...1e12),
-        OptionSpec("memory_bytes", .size(4 << 20), "Backlog in memory while the disk fails.", bounds: 65_536...1e12),
-        OptionSpec("strict_fifo", .bool(false), "Send in order of age alone, without preference for live data."),
-        OptionSpec(
-            "replay_bytes_per_second", .size(1 << 20), "Rate at which backlog is sent beside live data.",
-            bounds: 1_024...1e12),
-    ]
+    public static var spill: [OptionSpec] {
+        [
+            OptionSpec(
+                "mode", .string("always"),
+                "always: each batch goes to disk before it is sent; on_failure: what could not be sent; off: nothing.",
+                choices: ["always", "on_failure", "off"]),
+            OptionSpec("directory", .string(""), "Folder of the backlog; empty means spill in the state directory."),
+            OptionSpec(
+                "max_bytes", .size(512 << 20),
+                "Largest backlog, shared equally by the streams; beyond it the oldest goes.",
+                bounds: 1_048_576...1e15),
+            OptionSpec(
+                "max_age", .duration(.seconds(7 * 86_400)), "Oldest backlog; what is older goes.",
+                bounds: 60...315_360_000),
+            OptionSpec(
+                "min_free_bytes", .size(256 << 20), "Space on the disk that the backlog leaves free.", bounds: 0...1e15),
+            OptionSpec(
+                "min_free_percent", .integer(5), "Part of the disk that the backlog leaves free, in percent.",
+                bounds: 0...90),
+            OptionSpec(
+                "segment_bytes", .size(8 << 20), "Size of one file of the backlog.", bounds: 65_536...1_073_741_824),
+            OptionSpec(
+                "segment_age", .duration(.seconds(600)), "Age at which a file of the backlog is closed.",
+                bounds: 1...86_400
+            ),
+            OptionSpec(
+                "sync_interval", .duration(.seconds(1)), "Longest time until a batch is safe from a power cut.",
+                bounds: time),
+            OptionSpec(
+                "sync_bytes", .size(1 << 20), "Bytes that are synced before that time has passed.", bounds: 0...1e12),
+            OptionSpec(
+                "memory_bytes", .size(4 << 20), "Backlog in memory while the disk fails.", bounds: 65_536...1e12),
+            OptionSpec("strict_fifo", .bool(false), "Send in order of age alone, without preference for live data."),
+            OptionSpec(
+                "replay_bytes_per_second", .size(1 << 20), "Rate at which backlog is sent beside live data.",
+                bounds: 1_024...1e12),
+        ]
+    }
 
     /// `[status]`: the local socket.
-    public static let status: [OptionSpec] = [
-        OptionSpec("enabled", .bool(true), "Serve status, metrics and live points on a local socket."),
-        OptionSpec("socket", .string(""), "Path of the socket; empty means godwit.sock in the runtime directory."),
-        OptionSpec(
-            "group", .string("godwit"), "Members of this group may read the status; others only root and our own user."),
-        OptionSpec("max_clients", .integer(8), "Connections served at once.", bounds: 1...256),
-    ]
+    public static var status: [OptionSpec] {
+        [
+            OptionSpec("enabled", .bool(true), "Serve status, metrics and live points on a local socket."),
+            OptionSpec("socket", .string(""), "Path of the socket; empty means godwit.sock in the runtime directory."),
+            OptionSpec(
+                "group", .string("godwit"),
+                "Members of this group may read the status; others only root and our own user."),
+            OptionSpec("max_clients", .integer(8), "Connections served at once.", bounds: 1...256),
+        ]
+    }
 
     /// What every input takes beside its own options.
-    public static let commonInput: [OptionSpec] =
+    public static var commonInput: [OptionSpec] {
         [
             alias,
             OptionSpec(
@@ -147,9 +164,10 @@ public enum SectionSpecs {
             logLevel, labels,
             OptionSpec("tags", .table([:]), "Tags for the points of this input."),
         ] + naming + filters
+    }
 
     /// What every output takes beside its own options.
-    public static let commonOutput: [OptionSpec] =
+    public static var commonOutput: [OptionSpec] {
         [
             alias,
             OptionSpec(
@@ -170,6 +188,7 @@ public enum SectionSpecs {
             ),
             logLevel, labels,
         ] + naming + filters
+    }
 
     static let alias = OptionSpec("alias", .string(""), "Name of this instance in log and status.")
     static let logLevel = OptionSpec(
@@ -178,29 +197,33 @@ public enum SectionSpecs {
     static let labels = OptionSpec(
         "labels", .table([:]), "Labels for Telegraf's --select.", ignoredBecause: "there is no --select")
 
-    static let naming: [OptionSpec] = [
-        OptionSpec("name_override", .string(""), "Measurement name instead of the plugin's."),
-        OptionSpec("name_prefix", .string(""), "Text before the measurement name."),
-        OptionSpec("name_suffix", .string(""), "Text after the measurement name."),
-    ]
+    static var naming: [OptionSpec] {
+        [
+            OptionSpec("name_override", .string(""), "Measurement name instead of the plugin's."),
+            OptionSpec("name_prefix", .string(""), "Text before the measurement name."),
+            OptionSpec("name_suffix", .string(""), "Text after the measurement name."),
+        ]
+    }
 
-    static let filters: [OptionSpec] = [
-        OptionSpec("namepass", .strings([]), "Only measurements that match one of these patterns."),
-        OptionSpec("namepass_separator", .string(""), "Characters that * and ? of namepass do not cross."),
-        OptionSpec("namedrop", .strings([]), "No measurements that match one of these patterns."),
-        OptionSpec("namedrop_separator", .string(""), "Characters that * and ? of namedrop do not cross."),
-        OptionSpec(
-            "tagpass", .listTable([:]), "Only points with one of these tags and a value that matches its patterns."),
-        OptionSpec(
-            "tagdrop", .listTable([:]), "No points with one of these tags and a value that matches its patterns."),
-        OptionSpec(
-            "metricpass", .string(""), "Expression that points must fulfil.",
-            refusedBecause: "expressions are not available in this version; use namepass, tagpass and their like"),
-        OptionSpec("fieldinclude", .strings([]), "Only fields that match one of these patterns."),
-        OptionSpec("fieldexclude", .strings([]), "No fields that match one of these patterns."),
-        OptionSpec("taginclude", .strings([]), "Only tags that match one of these patterns."),
-        OptionSpec("tagexclude", .strings([]), "No tags that match one of these patterns."),
-    ]
+    static var filters: [OptionSpec] {
+        [
+            OptionSpec("namepass", .strings([]), "Only measurements that match one of these patterns."),
+            OptionSpec("namepass_separator", .string(""), "Characters that * and ? of namepass do not cross."),
+            OptionSpec("namedrop", .strings([]), "No measurements that match one of these patterns."),
+            OptionSpec("namedrop_separator", .string(""), "Characters that * and ? of namedrop do not cross."),
+            OptionSpec(
+                "tagpass", .listTable([:]), "Only points with one of these tags and a value that matches its patterns."),
+            OptionSpec(
+                "tagdrop", .listTable([:]), "No points with one of these tags and a value that matches its patterns."),
+            OptionSpec(
+                "metricpass", .string(""), "Expression that points must fulfil.",
+                refusedBecause: "expressions are not available in this version; use namepass, tagpass and their like"),
+            OptionSpec("fieldinclude", .strings([]), "Only fields that match one of these patterns."),
+            OptionSpec("fieldexclude", .strings([]), "No fields that match one of these patterns."),
+            OptionSpec("taginclude", .strings([]), "Only tags that match one of these patterns."),
+            OptionSpec("tagexclude", .strings([]), "No tags that match one of these patterns."),
+        ]
+    }
 
     /// Old names of filters: their lists are added to those of the new name.
     static let oldNames = [

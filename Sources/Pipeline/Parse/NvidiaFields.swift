@@ -14,25 +14,32 @@ extension NvidiaReport {
     ]
 
     /// What each measurement holds. Counters of time are in microseconds, memory is in MiB, PCIe traffic in KB/s.
-    public static let metrics: [MetricSpec] = [
-        MetricSpec(
-            "nvidia_smi", tags: ["arch", "compute_mode", "index", "name", "pstate", "uuid"],
-            fields: ["driver_version", "cuda_version"].map { MetricSpec.Field($0, .string, .none, "nvidia-smi: \($0)") }
-                + cardTable.map { name, kind, unit, paths in
-                    MetricSpec.Field(name, kind.field, unit, "nvidia-smi: \(paths.split(separator: " ").last ?? "")")
-                }),
-        MetricSpec(
-            "nvidia_smi_mig",
-            tags: ["arch", "compute_index", "compute_mode", "gpu_index", "index", "name", "pstate", "uuid"],
-            fields: partitionFields.map { MetricSpec.Field($0.name, .int, .count, "nvidia-smi: mig_device/\($0.path)") }
-        ),
-        MetricSpec(
-            "nvidia_smi_process", tags: ["name", "type"],
-            fields: [
-                MetricSpec.Field("pid", .int, .none, "nvidia-smi: process_info/pid"),
-                MetricSpec.Field("used_memory", .int, .count, "nvidia-smi: process_info/used_memory"),
-            ]),
-    ]
+    public static var metrics: [MetricSpec] {
+        [
+            MetricSpec(
+                "nvidia_smi", tags: ["arch", "compute_mode", "index", "name", "pstate", "uuid"],
+                fields: ["driver_version", "cuda_version"].map {
+                    MetricSpec.Field($0, .string, .none, "nvidia-smi: \($0)")
+                }
+                    + cardTable.map { name, kind, unit, paths in
+                        MetricSpec.Field(
+                            name, kind.field, unit, "nvidia-smi: \(paths.split(separator: " ").last ?? "")")
+                    }),
+            MetricSpec(
+                "nvidia_smi_mig",
+                tags: ["arch", "compute_index", "compute_mode", "gpu_index", "index", "name", "pstate", "uuid"],
+                fields: partitionFields.map {
+                    MetricSpec.Field($0.name, .int, .count, "nvidia-smi: mig_device/\($0.path)")
+                }
+            ),
+            MetricSpec(
+                "nvidia_smi_process", tags: ["name", "type"],
+                fields: [
+                    MetricSpec.Field("pid", .int, .none, "nvidia-smi: process_info/pid"),
+                    MetricSpec.Field("used_memory", .int, .count, "nvidia-smi: process_info/used_memory"),
+                ]),
+        ]
+    }
 
     /// Name, kind, unit, and paths separated by blanks.
     private static let cardTable: [(String, Kind, MetricUnit, String)] = [

@@ -80,7 +80,7 @@ enum SmartFields {
 
 extension SmartReport {
     /// What the two measurements hold.
-    public static let metrics: [MetricSpec] = {
+    public static var metrics: [MetricSpec] {
         let device = ["capacity", "device", "device_type", "enabled", "model", "power", "serial_no", "wwn"]
         func field(_ name: String) -> MetricSpec.Field {
             let unit: MetricUnit =
@@ -94,7 +94,8 @@ extension SmartReport {
             MetricSpec(
                 "smart_device", tags: device,
                 fields: [
-                    MetricSpec.Field("exit_status", .int, .none, "smartctl: exit status, 0 for a disk that is awake"),
+                    MetricSpec.Field(
+                        "exit_status", .int, .none, "smartctl: exit status, 0 for a disk that is awake"),
                     MetricSpec.Field("health_ok", .bool, .none, "smartctl --health"),
                 ] + fields.sorted().map(field)),
             MetricSpec(
@@ -103,5 +104,5 @@ extension SmartReport {
                     MetricSpec.Field($0, .int, .none, "smartctl --attributes")
                 } + [MetricSpec.Field("exit_status", .int, .none, "smartctl: exit status")]),
         ]
-    }()
+    }
 }
