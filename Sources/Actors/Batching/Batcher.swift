@@ -34,23 +34,23 @@ public actor Batcher {
         }
     }
 
-    private let channel: SampleChannel
-    private let clock: any Clock
+    let channel: SampleChannel
+    let clock: any Clock
     private let taps: Taps
     private var streams: [OpenStream]
     /// nil without processors and aggregators: points then go straight to the encoders.
-    private var chain: PointChain?
+    var chain: PointChain?
     /// The inputs that are configured.
     private var inputs: Set<String>
     /// When streams are flushed that say nothing else.
     private var flushSchedule: TickSchedule
     /// All the schedules that streams have.
-    private var flushSchedules: [TickSchedule]
+    var flushSchedules: [TickSchedule]
     /// Ends the sleep of the flush tick.
-    private var rescheduled: AsyncStream<Void>.Continuation?
+    var rescheduled: AsyncStream<Void>.Continuation?
     /// Ends the sleep until the next window ends.
-    private var replanned: AsyncStream<Void>.Continuation?
-    private var generator = SystemRandomNumberGenerator()
+    var replanned: AsyncStream<Void>.Continuation?
+    var generator = SystemRandomNumberGenerator()
     private var counters = BatcherStatus()
     private var latest: [String: SampleSet] = [:]
 
@@ -251,83 +251,5 @@ public actor Batcher {
     private func retire(_ stream: OpenStream) {
         counters.filteredPoints &+= stream.encoder.filteredPoints
         counters.unencodablePoints &+= stream.encoder.unencodablePoints
-    }
-
-    // MARK: The flush tick
-
-    /// How long the flush of a collection tick waits for collectors that take their time: short enough that a kill costs
-    /// nothing but the cycle in progress. As a rule all have reported at once, and the flush needs no timer of its own.
-    public static let flushLinger = Duration.milliseconds(20)
-    /// Turns of the loop that a collector may need from its timer to its report.
-    private static let turns = 32
-
-    /// Returns when every collector of `tick` has reported, or has had its time.
-    private func settle(_ tick: Timestamp) async {
-        for _ in 0..<Batcher.turns {
-            if channel.isSettled(before: tick + Batcher.flushLinger) { return }
-            await Task.yield()
-        }
-        try? await clock.sleep(for: Batcher.flushLinger)
-    }
-
-    private func tickFlush() async {
-        var watch = ClockWatch(now: clock.now, wall: clock.wall)
-        var ticks = FlushTicks(flushSchedules, wall: clock.wall, using: &generator)
-        while !Task.isCancelled {
-            guard let next = ticks.next else { return }
-            await sleepOrReschedule(until: clock.now + (next - clock.wall))
-            if Task.isCancelled { return }
-            await settle(next)
-            for schedule in ticks.advance(past: next, wall: clock.wall, using: &generator) {
-                channel.send(.flushTick(schedule))
-            }
-            if let jump = watch.jump(now: clock.now, wall: clock.wall) {
-                ticks.clockJumped(by: jump, to: clock.wall, using: &generator)
-            }
-            if ticks.schedules != flushSchedules {
-                ticks = FlushTicks(flushSchedules, wall: clock.wall, using: &generator)
-            }
-        }
-    }
-
-    /// A shorter flush interval must not wait for the end of a longer one.
-    private func sleepOrReschedule(until deadline: Instant) async {
-        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        rescheduled = continuation
-        // The only error is cancellation, which the caller looks for.
-        _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
-        rescheduled = nil
-        continuation.finish()
-    }
-
-    // MARK: The ends of windows
-
-    /// How long a push may wait in the channel before it is sent again: a full channel drops the oldest.
-    private static let pushPatience = Duration.seconds(1)
-
-    /// Sends a push whenever a window ends. Without aggregators it only waits to be told of some.
-    private func tickPush() async {
-        while !Task.isCancelled {
-            guard let next = chain?.nextPush, next <= clock.now else {
-                await sleepOrReplan(until: chain?.nextPush)
-                continue
-            }
-            channel.send(.push)
-            await sleepOrReplan(until: clock.now + Batcher.pushPatience)
-        }
-    }
-
-    /// Ends when the chain has other windows, or at the deadline.
-    private func sleepOrReplan(until deadline: Instant?) async {
-        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        replanned = continuation
-        if let deadline {
-            // The only error is cancellation, which the caller looks for.
-            _ = try? await clock.withDeadline(deadline) { for await _ in stream { break } }
-        } else {
-            for await _ in stream { break }
-        }
-        replanned = nil
-        continuation.finish()
     }
 }

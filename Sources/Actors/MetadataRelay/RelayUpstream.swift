@@ -116,3 +116,35 @@ actor RelayUpstream {
         return status
     }
 }
+
+extension InfluxDBSettings {
+    /// The database of `[metadata_relay]`.
+    init(relay config: RelayConfig, version: String) {
+        let options = config.values
+        func optional(_ name: String) -> String? {
+            let value = options.string(name)
+            return value.isEmpty ? nil : value
+        }
+        func secret(_ name: String) -> SecretSource {
+            let path = options.string(name + "_file")
+            let literal = options.secret(name)
+            return path.isEmpty ? (literal.isEmpty ? .none : .literal(literal)) : .file(path: path)
+        }
+        self.init(urls: options.strings("urls"), database: options.string("database"))
+        retentionPolicy = options.string("retention_policy")
+        skipDatabaseCreation = options.bool("skip_database_creation")
+        server.username = options.string("username")
+        server.password = secret("password")
+        server.token = secret("token")
+        server.timeout = options.duration("timeout")
+        server.headers = options.table("http_headers")
+        server.connection.userAgent = optional("user_agent") ?? "godwit/\(version)"
+        server.connection.proxy = options.string("http_proxy")
+        server.connection.tlsAuthorities = optional("tls_ca")
+        server.connection.tlsCertificate = optional("tls_cert")
+        server.connection.tlsKey = optional("tls_key")
+        server.connection.tlsServerName = optional("tls_server_name")
+        server.connection.skipsVerification = options.bool("insecure_skip_verify")
+        server.probesStrictly = true
+    }
+}
