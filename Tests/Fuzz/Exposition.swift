@@ -11,12 +11,30 @@ public func fuzzExposition(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt
     settings.version = flags & 1 == 0 ? .first : .second
     settings.stringsAreLabels = flags & 2 == 0
     settings.writesTimes = flags & 4 == 0
+    settings.names = flags & 8 != 0 ? .prometheus : flags & 16 != 0 ? .nodeExporter : .telegraf
     settings.seriesLimit = 64
     var table = ExpositionTable(settings: settings)
     var parser = LineProtocolParser(takesSpecials: flags & 8 != 0)
     _ = table.add(parser.parse(all: bytes, at: .zero).samples, now: .zero)
     precondition(table.count <= settings.seriesLimit, "more series than the limit")
     check(table.page(now: .zero).bytes, samples: table.count)
+    // Whatever was scraped is said of names that come by other ways.
+    var notes = MetricNotes()
+    for (index, name) in table.names.sorted().prefix(16).enumerated() {
+        let kinds = ExpositionKind.allCases
+        notes.add(name, MetricNotes.Note(kinds[(index + Int(flags)) % kinds.count], help: ""))
+        for part in MetricNotes.parts(name) { notes.add(part, MetricNotes.Note(.histogram, help: "")) }
+    }
+    table.notes = notes
+    for format in [ExpositionFormat.text, .openMetrics] {
+        let page = table.page(now: .zero, format: format)
+        check(page.bytes, samples: table.count)
+        var reader = ExpositionReader(page.bytes, format: .text)
+        var samples = 0
+        while let family = reader.next() { samples += family.samples.count }
+        precondition(reader.issueCount == 0 && samples <= table.count, "a page that we cannot read ourselves")
+    }
+    _ = (ExpositionAccept.format(String(decoding: bytes, as: UTF8.self)), ExpositionAccept.takesGzip("\(bytes)"))
     let text = String(decoding: bytes.prefix(64), as: UTF8.self)
     if let range = AddressRange(text), let address = IPAddress(text) {
         precondition(range.contains(address), "an address outside of itself")
@@ -48,5 +66,6 @@ private func check(_ page: [UInt8], samples: Int) {
         precondition(!isQuoted && end > line.startIndex, "a line that is not whole")
         precondition(seen.insert(Array(line[..<end])).inserted, "a series twice")
     }
-    precondition(seen.count == samples, "\(samples) samples became \(seen.count) lines")
+    // A tag and a text field may make one series of two.
+    precondition(seen.count <= samples, "\(samples) samples became \(seen.count) lines")
 }

@@ -4,7 +4,7 @@ import Pipeline
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    let choice = input.byte() % 24
+    let choice = input.byte() % 25
     let bytes = input.all
     switch choice {
     case 0:
@@ -71,6 +71,7 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
     case 20: fuzzProcess(bytes)
     case 21: fuzzPrograms(bytes)
     case 22: fuzzProbes(bytes)
+    case 23: fuzzNode(bytes)
     default:
         _ = ChassisType.name(String(decoding: bytes, as: UTF8.self))
         var cursor = ByteCursor(bytes)
@@ -84,6 +85,18 @@ public func fuzzKernelFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
         precondition(lines <= bytes.count, "more lines than bytes")
     }
     return 0
+}
+
+/// Files of the input `node`.
+private func fuzzNode(_ bytes: [UInt8]) {
+    let values =
+        NodeFiles.sockstat(bytes, pageSize: .max) + NodeFiles.meminfo(bytes) + NodeFiles.netDev(bytes)
+        + NodeFiles.diskstats(bytes) { _ in true } + NodeFiles.stat(bytes) + NodeFiles.softnet(bytes)
+        + NodeFiles.schedstat(bytes) + NodeFiles.arp(bytes) + NodeFiles.udpQueues(bytes, version: "v4")
+        + NodeFiles.release(bytes)
+    precondition(values.allSatisfy { $0.measurement.hasPrefix("node_") && !$0.field.isEmpty }, "a value without a name")
+    let text = String(decoding: bytes, as: UTF8.self)
+    _ = (NodeMetrics.Sensor(text)?.field, NodeMetrics.chip(path: text, name: text, fallback: "x"))
 }
 
 /// Files whose names are kept: two readings, the second meets what the first left behind.

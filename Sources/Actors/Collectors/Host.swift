@@ -198,6 +198,8 @@ public protocol Host: Sendable {
     /// Flags of an interface; nil when the kernel knows none of that name.
     func interfaceFlags(_ name: [UInt8]) -> InterfaceFlags?
     func figures() throws(HostError) -> SystemFigures
+    /// adjtimex(2); nil where it cannot be asked.
+    func clockState() -> NodeMetrics.ClockState?
     /// uname(2): machine and release of the kernel.
     var kernel: (machine: String, release: String) { get }
     /// Units: bytes.
@@ -220,6 +222,9 @@ extension Host {
             }
         }
     }
+
+    /// For hosts without a clock of their own.
+    public func clockState() -> NodeMetrics.ClockState? { nil }
 
     /// For hosts without such files.
     public func paths(matching pattern: String) -> [String] { [] }

@@ -28,6 +28,7 @@ public enum InputRegistry {
             spec: NetResponseCollector.spec, makeIn: { try NetResponseCollector(options: $0, environment: $1) }),
         InputPlugin(spec: NetworkCollector.spec) { try NetworkCollector(options: $0, host: $1) },
         InputPlugin(spec: NetstatCollector.spec) { NetstatCollector(options: $0, host: $1) },
+        InputPlugin(spec: NodeCollector.spec) { try NodeCollector(options: $0, host: $1) },
         InputPlugin(spec: NstatCollector.spec) { NstatCollector(options: $0, host: $1) },
         InputPlugin(spec: NtpqCollector.spec) { try NtpqCollector(options: $0, host: $1) },
         InputPlugin(spec: PressureCollector.spec) { try PressureCollector(host: $1) },

@@ -261,4 +261,30 @@ public final class LinuxHost: Host {
             swapTotal: UInt64(values.totalswap).multipliedSaturated(by: unit),
             swapFree: UInt64(values.freeswap).multipliedSaturated(by: unit))
     }
+
+    public func clockState() -> NodeMetrics.ClockState? {
+        // No mode is set: nothing is adjusted, which needs no right.
+        var values = timex()
+        let answer = adjtimex(&values)
+        guard answer >= 0 else { return nil }
+        var state = NodeMetrics.ClockState()
+        state.isSynchronised = answer != TIME_ERROR
+        state.offset = Int64(values.offset)
+        state.frequency = Int64(values.freq)
+        state.maximumError = Int64(values.maxerror)
+        state.estimatedError = Int64(values.esterror)
+        state.status = Int64(values.status)
+        state.constant = Int64(values.constant)
+        state.tick = Int64(values.tick)
+        state.pulseFrequency = Int64(values.ppsfreq)
+        state.jitter = Int64(values.jitter)
+        state.shift = Int64(values.shift)
+        state.stability = Int64(values.stabil)
+        state.jitterCount = Int64(values.jitcnt)
+        state.calibrationCount = Int64(values.calcnt)
+        state.errorCount = Int64(values.errcnt)
+        state.stabilityCount = Int64(values.stbcnt)
+        state.leapOffset = Int64(values.tai)
+        return state
+    }
 }

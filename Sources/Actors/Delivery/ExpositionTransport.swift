@@ -13,6 +13,8 @@ public struct ExpositionSettings: Sendable {
     /// Empty: everybody may ask.
     public var username = ""
     public var password = SecretSource.none
+    /// What a scraper may show instead.
+    public var token = SecretSource.none
     public var allowed: [AddressRange] = []
     /// nil: without TLS.
     public var tls: ServerTLSSettings?
@@ -44,6 +46,7 @@ public actor ExpositionTransport: Transport {
     private var table: ExpositionTable
     private var parser = LineProtocolParser(takesSpecials: true)
     private var password: SecretReader
+    private var token: SecretReader
     /// Why the port cannot be had.
     private var trouble: String?
     /// Of the last bind; 0 before.
@@ -63,6 +66,7 @@ public actor ExpositionTransport: Transport {
         self.log = log
         table = ExpositionTable(settings: settings.table, inputs: InputRegistry.all.map(\.spec))
         password = SecretReader(settings.password)
+        token = SecretReader(settings.token)
     }
 
     // MARK: Batches
@@ -132,6 +136,10 @@ public actor ExpositionTransport: Transport {
     private nonisolated func server(_ tls: ServerTLS?) -> TCPServer {
         var router = HTTPRouter()
         router.on("GET", settings.path, for: .read) { await self.page(for: $0) }
+        if settings.path != "/" {
+            let path = settings.path
+            router.on("GET", "/", for: .read) { _ in ExpositionTransport.landing(path) }
+        }
         return TCPServer(
             address: settings.listen, allowed: settings.allowed, limits: settings.limits, router: router,
             eventLoop: loop.eventLoop, tls: tls)
@@ -149,12 +157,34 @@ public actor ExpositionTransport: Transport {
         log.error("cannot listen", metadata: ["address": "\(settings.listen)", "error": "\(words)"])
     }
 
+    /// What people see who come without a path.
+    private static func landing(_ path: String) -> ServedReply {
+        var link = ""
+        for scalar in path.unicodeScalars {
+            switch scalar {
+            case "&": link += "&amp;"
+            case "<": link += "&lt;"
+            case "\"": link += "&quot;"
+            default: link.unicodeScalars.append(scalar)
+            }
+        }
+        let page = """
+            <!DOCTYPE html>
+            <html lang="en"><head><meta charset="utf-8"><title>Godwit</title></head>
+            <body><h1>Godwit</h1><p><a href="\(link)">Metrics</a></p></body></html>
+
+            """
+        return ServedReply(
+            status: 200, contentType: "text/html; charset=utf-8", body: .bytes(Array(page.utf8)))
+    }
+
     /// The page as it is now.
-    func text() -> PrometheusText {
+    func text(_ format: ExpositionFormat = .text) -> PrometheusText {
         table.notes = notes.current
-        var text = table.page(now: clock.now)
-        if settings.table.usesNodeNames { NodeIdentity.add(to: &text, table, at: clock.wall) }
+        var text = table.page(now: clock.now, format: format)
+        if settings.table.names == .nodeExporter { NodeIdentity.add(to: &text, table, at: clock.wall) }
         ExpositionTransport.addOwn(to: &text, table, process: settings.showsProcess ? OwnProcess.read() : nil)
+        text.finish()
         return text
     }
 
@@ -162,7 +192,9 @@ public actor ExpositionTransport: Transport {
         do throws(SecretError) {
             guard try isKnown(request) else {
                 var reply = ServedReply.text("unauthorized\n", status: 401)
-                reply.headers = [("WWW-Authenticate", "Basic realm=\"godwit\"")]
+                reply.headers = [
+                    ("WWW-Authenticate", "\(settings.token == .none ? "Basic" : "Bearer") realm=\"godwit\"")
+                ]
                 return reply
             }
         } catch {
@@ -170,36 +202,41 @@ public actor ExpositionTransport: Transport {
             return .text("the password of this page cannot be read\n", status: 503)
         }
         var headers = settings.headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        var bytes = text().bytes
+        let format = ExpositionAccept.format(request.header("accept"))
+        var bytes = text(format).bytes
+        headers.append(("Vary", "Accept, Accept-Encoding"))
         if bytes.count > 1_024 {
-            headers.append(("Vary", "Accept-Encoding"))
-            if request.takesGzip, let packed = GzipCompressor().compress(bytes) {
+            if ExpositionAccept.takesGzip(request.header("accept-encoding")),
+                let packed = GzipCompressor().compress(bytes)
+            {
                 headers.append(("Content-Encoding", "gzip"))
                 bytes = packed
             }
         }
         return ServedReply(
-            status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", headers: headers, body: .bytes(bytes))
+            status: 200, contentType: format.contentType, headers: headers, body: .bytes(bytes))
     }
 
-    /// Whether the request carries the configured name and password; true when none is configured.
+    /// Whether the request carries the configured name and password, or the token; true when neither is configured.
     private func isKnown(_ request: ServedRequest) throws(SecretError) -> Bool {
-        guard !settings.username.isEmpty else { return true }
-        let expected = Base64.basicCredentials(user: settings.username, password: try password.current())
-        guard let header = request.header("authorization"), header.lowercased().hasPrefix("basic ") else {
-            return false
+        guard !settings.username.isEmpty || settings.token != .none else { return true }
+        let parts = (request.header("authorization") ?? "").split(separator: " ", maxSplits: 1)
+        guard parts.count == 2 else { return false }
+        switch parts[0].lowercased() {
+        case "basic" where !settings.username.isEmpty:
+            let expected = Base64.basicCredentials(user: settings.username, password: try password.current())
+            return ConstantTime.equal(String(parts[1]), String(decoding: expected, as: UTF8.self))
+        case "bearer" where settings.token != .none:
+            let expected = try token.current()
+            return !expected.isEmpty && ConstantTime.equal(String(parts[1]), expected.revealed)
+        default: return false
         }
-        let given = Array(header.utf8.dropFirst(6))
-        // As long for a wrong first byte as for a wrong last one.
-        var difference: UInt8 = given.count == expected.count ? 0 : 1
-        for (index, byte) in expected.enumerated() { difference |= byte ^ (index < given.count ? given[index] : 0) }
-        return difference == 0
     }
 
     /// What the page says of itself and of the agent, but for what a scraped page says under the same name.
     private static func addOwn(to text: inout PrometheusText, _ table: ExpositionTable, process: OwnProcess?) {
         func add(_ name: String, _ kind: PrometheusText.Kind, _ help: String, _ value: Double) {
-            if !table.has(name) { text.single(name, kind, help, value) }
+            if !table.has(name), !text.has(name) { text.single(name, kind, help, value) }
         }
         add("godwit_exposition_series", .gauge, "Samples on this page besides these.", Double(table.count))
         add(
@@ -212,17 +249,6 @@ public actor ExpositionTransport: Transport {
         add("process_cpu_seconds_total", .counter, "CPU time of the agent.", process.cpuSeconds)
         add("process_resident_memory_bytes", .gauge, "Resident memory of the agent.", Double(process.residentBytes))
         add("process_open_fds", .gauge, "Open descriptors of the agent.", Double(process.openDescriptors))
-    }
-}
-
-extension ServedRequest {
-    /// Whether the client takes a body in gzip.
-    var takesGzip: Bool {
-        (header("accept-encoding") ?? "").lowercased().split(separator: ",").contains { coding in
-            let parts = coding.filter { $0 != " " && $0 != "\t" }.split(separator: ";")
-            guard parts.first == "gzip" else { return false }
-            return !parts.dropFirst().contains { $0.hasPrefix("q=0") && Double($0.dropFirst(2)) == 0 }
-        }
     }
 }
 

@@ -95,7 +95,7 @@ extension ExpositionSettings {
         self.init(listen: listen)
         path = options.string("path")
         table.version = options.integer("metric_version") == 1 ? .first : .second
-        table.usesNodeNames = options.string("names") == "node_exporter"
+        table.names = ExpositionTable.Settings.Names(rawValue: options.string("names")) ?? .telegraf
         table.stringsAreLabels = options.bool("string_as_label")
         table.writesTimes = options.bool("export_timestamp")
         table.expiration = options.duration("expiration_interval")
@@ -106,6 +106,7 @@ extension ExpositionSettings {
         showsProcess = !options.strings("collectors_exclude").contains("process")
         username = options.string("basic_username")
         password = SecretSource(options, "basic_password")
+        token = SecretSource(options, "bearer_token")
         allowed = options.strings("ip_range").compactMap(AddressRange.init)
         headers = options.table("http_headers")
         tls = ServerTLSSettings(options)

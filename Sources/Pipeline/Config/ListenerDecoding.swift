@@ -32,6 +32,9 @@ extension ConfigDecodingRun {
         if !options.secret("basic_password").isEmpty, !options.string("basic_password_file").isEmpty {
             complain("basic_password_file", "basic_password and basic_password_file exclude each other")
         }
+        if !options.secret("bearer_token").isEmpty, !options.string("bearer_token_file").isEmpty {
+            complain("bearer_token_file", "bearer_token and bearer_token_file exclude each other")
+        }
         if options.string("basic_username").contains(":") { complain("basic_username", "a user has no colon") }
         if hasBrokenHeaders(options) {
             complain("http_headers", "a header has no line breaks, and its name no blank and no colon")

@@ -10,8 +10,8 @@ extension OutputSpecs {
                 bounds: 1...2),
             OptionSpec(
                 "names", .string("telegraf"),
-                "Names of metrics: Telegraf's, or those of node_exporter for what our inputs collect.",
-                choices: ["telegraf", "node_exporter"]),
+                "Names: Telegraf's; node_exporter's for what inputs collect; or by Prometheus' rules, in base units.",
+                choices: ExpositionTable.Settings.Names.allCases.map(\.rawValue)),
             OptionSpec(
                 "expiration_interval", .duration(.seconds(60)), "Age at which a value goes; 0s means never.",
                 bounds: 0...315_360_000),
@@ -27,6 +27,8 @@ extension OutputSpecs {
             OptionSpec("basic_username", .string(""), "User that must ask; empty means anybody."),
             OptionSpec("basic_password", .secret(.none), "The password of that user."),
             OptionSpec("basic_password_file", .string(""), "File with it, read again when it changes."),
+            OptionSpec("bearer_token", .secret(.none), "Token that serves in place of user and password."),
+            OptionSpec("bearer_token_file", .string(""), "File with the token, read again when it changes."),
             OptionSpec("ip_range", .strings([]), "Networks that may ask, as 192.0.2.0/24; empty means all."),
             OptionSpec("http_headers", .table([:]), "Additional headers of replies."),
             OptionSpec(

@@ -3,12 +3,17 @@ struct ExpositionColumn: Sendable, Hashable {
     /// What is done with the value.
     enum Scale: Sendable, Hashable {
         case none
+        /// Of values that are below zero where nothing is known.
         case times(Double)
+        /// Of any value.
+        case factor(Double)
         case divided(by: Double)
         /// Microseconds to seconds, in two steps, as the program does whose numbers these are.
         case microseconds
         /// Less the value of another column, not below 0.
         case minus(column: Int)
+        /// 1 where the value is that code, else 0.
+        case isCode(Int64)
     }
 
     var column: Int
@@ -38,7 +43,28 @@ struct ExpositionColumn: Sendable, Hashable {
         }
     }
 
-    private init(column: Int, metric: String, label: String = "", scale: Scale = .none) {
+    /// The columns under Prometheus' own names. What was scraped keeps the names of its page; what is said of the others
+    /// goes to `seen`.
+    static func prometheus(
+        _ schema: Schema, _ measurement: String, _ notes: MetricNotes, _ declared: DeclaredColumns,
+        _ seen: inout MetricNotes
+    ) -> [ExpositionColumn] {
+        var columns: [ExpositionColumn] = []
+        let scraped = notes[measurement]?.kind
+        for (column, field) in schema.fields.enumerated() where field.kind != .string {
+            if measurement == "prometheus", let name = ExpositionName.metric(measurement, field.key, .second) {
+                columns.append(ExpositionColumn(column: column, metric: name))
+            } else if let scraped, let part = ExpositionColumn(column, field.key, of: measurement, scraped) {
+                columns.append(part)
+            } else if let (made, note) = declared.column(column, measurement, field) {
+                columns.append(made)
+                if !note.help.isEmpty { seen.add(made.metric, note) }
+            }
+        }
+        return columns
+    }
+
+    init(column: Int, metric: String, label: String = "", scale: Scale = .none) {
         self.column = column
         self.metric = metric
         self.label = label
@@ -83,9 +109,11 @@ struct ExpositionColumn: Sendable, Hashable {
         let cell = cells[row.firstCell + column]
         switch scale {
         case .none: return (cell, kind)
+        case .factor(let factor): return ((kind.number(cell) * factor).bitPattern, .float)
         case .times(let factor): return float(cell, kind).map { (($0 * factor).bitPattern, .float) }
         case .divided(let factor): return float(cell, kind).map { (($0 / factor).bitPattern, .float) }
         case .microseconds: return float(cell, kind).map { (($0 / 1_000 / 1_000).bitPattern, .float) }
+        case .isCode(let code): return (kind.number(cell) == Double(code) ? 1 : 0, .uint)
         case .minus(let other):
             guard let first = float(cell, kind),
                 let second = float(cells[row.firstCell + other], row.schema.fields[other].kind)
@@ -96,13 +124,7 @@ struct ExpositionColumn: Sendable, Hashable {
 
     /// nil below zero, where it means that nothing is known.
     private func float(_ cell: UInt64, _ kind: FieldKind) -> Double? {
-        let value: Double =
-            switch kind {
-            case .int: Double(Int64(bitPattern: cell))
-            case .uint, .bool: Double(cell)
-            case .float: Double(bitPattern: cell)
-            case .string: -1
-            }
+        let value = kind.number(cell)
         return value >= 0 ? value : nil
     }
 }

@@ -17,11 +17,19 @@ public struct ExpositionTable: Sendable {
         public var seriesLimit = 50_000
         /// Of names and labels together: those of foreign points may be of any length.
         public var bytesLimit = 64 << 20
-        /// What our inputs collect is shown under the names that node_exporter gives it.
-        public var usesNodeNames = false
+        public var names = Names.telegraf
         /// Names of metrics that are counters or gauges, whatever else is known of them.
         public var counters = PatternList.none
         public var gauges = PatternList.none
+
+        /// Whose names metrics have.
+        public enum Names: String, Sendable, Hashable, CaseIterable {
+            case telegraf
+            /// What our inputs collect has the names that node_exporter gives it.
+            case nodeExporter = "node_exporter"
+            /// Base units, `_total`, no capital letters: as Prometheus' own rules say.
+            case prometheus
+        }
 
         public init() {}
     }
@@ -57,13 +65,18 @@ public struct ExpositionTable: Sendable {
     private static let cacheLimit = 20_000
 
     let settings: Settings
-    /// What our own inputs declare.
-    let declared: MetricNotes
+    /// What our own inputs declare, by the names that are shown.
+    var declared: MetricNotes
+    /// The same by measurement and field, for Prometheus' own names.
+    private let columns: DeclaredColumns
     /// Samples by the metric's name, then by their labels.
     var families: [String: [String: Sample]] = [:]
     /// What is known of metrics; what was derived from older notes is forgotten.
     public var notes = MetricNotes() {
-        didSet { if notes.generation != oldValue.generation, settings.version == .first { knownSchemas.removeAll() } }
+        didSet {
+            guard notes.generation != oldValue.generation else { return }
+            if settings.version == .first || settings.names == .prometheus { knownSchemas.removeAll() }
+        }
     }
     private var knownSeries: [ObjectIdentifier: KnownSeries] = [:]
     private var knownSchemas: [ObjectIdentifier: [KnownSchema]] = [:]
@@ -80,7 +93,9 @@ public struct ExpositionTable: Sendable {
     /// `inputs` are ours, whose declarations give kinds and help texts.
     public init(settings: Settings, inputs: [PluginSpec] = []) {
         self.settings = settings
-        declared = MetricNotes(declared: inputs, version: settings.version)
+        let isClean = settings.names == .prometheus
+        declared = isClean ? MetricNotes() : MetricNotes(declared: inputs, version: settings.version)
+        columns = DeclaredColumns(isClean ? inputs : [])
     }
 
     /// Adds every field of a set. Returns how many points found no room for one of theirs.
@@ -91,6 +106,9 @@ public struct ExpositionTable: Sendable {
         refusedPoints = refusedPoints.addingSaturated(UInt64(refused))
         return refused
     }
+
+    /// The metrics of the page, in no order.
+    public var names: [String] { Array(families.keys) }
 
     /// Whether the page has such a metric.
     public func has(_ metric: String) -> Bool { families[metric] != nil }
@@ -108,7 +126,7 @@ public struct ExpositionTable: Sendable {
             var names = series.labelNames
             for (column, label) in schema.texts where names.insert(label).inserted {
                 let cell = set.cells[row.firstCell + column]
-                guard cell < UInt64(set.strings.count) else { continue }
+                guard cell < UInt64(set.strings.count), !set.strings[Int(cell)].isEmpty else { continue }
                 ExpositionTable.append(label, set.strings[Int(cell)], to: &labels)
             }
         }
@@ -119,8 +137,8 @@ public struct ExpositionTable: Sendable {
             guard let (cell, kind) = column.value(row, set.cells) else { continue }
             var (labels, key) = (labels, key)
             if !column.label.isEmpty {
-                labels += labels.isEmpty ? column.label : "," + column.label
-                key += key.isEmpty ? column.label : "," + column.label
+                labels = LabelText.adding(column.label, to: labels)
+                key = LabelText.adding(column.label, to: key)
             }
             if kind == .float, Double(bitPattern: cell).isStaleMarker {
                 end(column.metric, key, row.time)
@@ -176,11 +194,12 @@ public struct ExpositionTable: Sendable {
     private mutating func known(_ series: Series) -> KnownSeries {
         let key = ObjectIdentifier(series)
         if let known = knownSeries[key] { return known }
-        let node = settings.usesNodeNames ? NodeNames.series(series) : nil
+        let node = settings.names == .nodeExporter ? NodeNames.series(series) : nil
         var labels = ""
         var names: Set<String> = []
         for tag in node?.tags ?? series.tags {
-            guard let name = ExpositionName.label(tag.key), names.insert(name).inserted else { continue }
+            // An empty label is none.
+            guard !tag.value.isEmpty, let name = label(tag.key), names.insert(name).inserted else { continue }
             ExpositionTable.append(name, tag.value, to: &labels)
         }
         let made = KnownSeries(
@@ -194,13 +213,17 @@ public struct ExpositionTable: Sendable {
     private mutating func known(_ schema: Schema, _ series: KnownSeries) -> KnownSchema {
         let key = ObjectIdentifier(schema)
         if let known = knownSchemas[key]?.first(where: { $0.key == series.key }) { return known }
-        let columns =
-            series.hasNodeNames
-            ? ExpositionColumn.nodes(schema, series.key)
-            : ExpositionColumn.all(schema, series.key, settings.version, notes)
+        let columns: [ExpositionColumn]
+        if series.hasNodeNames {
+            columns = ExpositionColumn.nodes(schema, series.key)
+        } else if settings.names == .prometheus {
+            columns = ExpositionColumn.prometheus(schema, series.key, notes, self.columns, &declared)
+        } else {
+            columns = ExpositionColumn.all(schema, series.key, settings.version, notes)
+        }
         let texts = schema.lineOrder.compactMap { column -> (column: Int, label: String)? in
             guard schema.fields[column].kind == .string, !series.hasNodeNames else { return nil }
-            return ExpositionName.label(schema.fields[column].key).map { (column, $0) }
+            return label(schema.fields[column].key).map { (column, $0) }
         }
         let made = KnownSchema(schema: schema, key: series.key, columns: columns, texts: texts)
         if knownSchemas.count >= Self.cacheLimit || (knownSchemas[key]?.count ?? 0) >= 1_000 {
@@ -208,6 +231,10 @@ public struct ExpositionTable: Sendable {
         }
         knownSchemas[key, default: []].append(made)
         return made
+    }
+
+    private func label(_ key: String) -> String? {
+        settings.names == .prometheus ? PrometheusName.label(key) : ExpositionName.label(key)
     }
 
     private static func append(_ name: String, _ value: String, to labels: inout String) {

@@ -46,4 +46,11 @@ public struct MetricNotes: Sendable {
         }
         return nil
     }
+
+    /// The names of the families that a metric of that name may be a part of.
+    public static func parts(_ name: String) -> [String] {
+        ["_bucket", "_sum", "_count", "_created"].compactMap { suffix in
+            name.hasSuffix(suffix) && name.count > suffix.count ? String(name.dropLast(suffix.count)) : nil
+        }
+    }
 }

@@ -12,13 +12,23 @@ extension NodeNames {
         if let name = field("node_netstat_") {
             return .init(.untyped, help: "Statistic \(name.filter { $0 != "_" }).")
         }
+        if let text = texts[metric] { return .init(kind(metric), help: text) }
         if let name = field("node_network_") {
             let words = name.hasSuffix("_total") ? String(name.dropLast(6)) : name
+            let isProperty = !name.hasSuffix("_total") || name.hasPrefix("carrier")
             return .init(
-                name.hasSuffix("_total") ? .counter : .gauge, help: "Network device statistic \(words).")
+                kind(metric),
+                help: isProperty ? "Network device property: \(name)" : "Network device statistic \(words).")
         }
+        if let name = field("node_sockstat_"), let mark = name.firstIndex(of: "_") {
+            let state = name[name.index(after: mark)...]
+            return .init(.gauge, help: "Number of \(name[..<mark]) sockets in state \(state).")
+        }
+        if let name = field("node_hwmon_") { return .init(kind(metric), help: sensorText(name)) }
         return nil
     }
+
+    private static func kind(_ metric: String) -> ExpositionKind { metric.hasSuffix("_total") ? .counter : .gauge }
 
     private static let notes: [String: MetricNotes.Note] = [
         "node_cpu_seconds_total": .init(.counter, help: "Seconds the CPUs spent in each mode."),

@@ -49,7 +49,15 @@ enum NodeNames {
             tags = [Tag("device", name)]
             used.insert("interface")
         case "nstat": used.insert("name")
-        case "conntrack": if series.tags.contains(where: { $0.key == "cpu" }) { key = "" }
+        case "conntrack":
+            let number = tag("cpu")
+            if !number.isEmpty { key = number == "all" ? "conntrack/all" : "" }
+            used.insert("cpu")
+        case "processes": break
+        case "systemd_units":
+            tags = [Tag("name", tag("name"))]
+            used.formUnion(["name", "load", "active", "sub", "user", "state", "preset"])
+        case let own where own.hasPrefix("node_"): break
         case "pressure":
             key = "pressure/\(tag("resource"))/\(tag("type"))"
             used.formUnion(["resource", "type"])
@@ -78,6 +86,7 @@ enum NodeNames {
             let isShown = field == "oom_kill" || field.hasPrefix("pgpg") || field.hasPrefix("pswp")
             let isFault = field.hasPrefix("pg") && field.dropFirst(2).firstRange(of: "fault") != nil
             return isShown || isFault ? [Name("node_vmstat_" + field)] : []
+        case let own where own.hasPrefix("node_"): return [Name(own + "_" + field)]
         default: return table[key]?[field] ?? []
         }
     }
@@ -99,6 +108,11 @@ enum NodeNames {
             "ip_conntrack_count": [Name("node_nf_conntrack_entries")],
             "ip_conntrack_max": [Name("node_nf_conntrack_entries_limit")],
         ],
+        "conntrack/all": Dictionary(
+            uniqueKeysWithValues: [
+                "found", "invalid", "ignore", "insert", "insert_failed", "drop", "early_drop", "search_restart",
+            ].map { ($0, [Name("node_nf_conntrack_stat_" + $0)]) }),
+        "processes": processes, "systemd_units": ["active_code": unitStates],
         "pressure/cpu/some": pressure("cpu_waiting"), "pressure/io/some": pressure("io_waiting"),
         "pressure/io/full": pressure("io_stalled"), "pressure/memory/some": pressure("memory_waiting"),
         "pressure/memory/full": pressure("memory_stalled"),
@@ -118,6 +132,22 @@ enum NodeNames {
         }
         return names
     }()
+
+    private static let processes: [String: [Name]] = {
+        var names = ["total": [Name("node_processes_pids")], "total_threads": [Name("node_processes_threads")]]
+        for (field, state) in [
+            ("blocked", "D"), ("dead", "X"), ("idle", "I"), ("running", "R"), ("sleeping", "S"), ("stopped", "T"),
+            ("zombies", "Z"),
+        ] {
+            names[field] = [Name("node_processes_state", label: "state=\"\(state)\"")]
+        }
+        return names
+    }()
+
+    /// A sample a state, as systemd_units numbers them: 1 for that of the unit, 0 for the others.
+    private static let unitStates: [Name] = [
+        ("active", 0), ("inactive", 2), ("failed", 3), ("activating", 4), ("deactivating", 5),
+    ].map { Name("node_systemd_unit_state", label: "state=\"\($0.0)\"", scale: .isCode($0.1)) }
 
     private static let memory: [String: [Name]] = {
         var names: [String: [Name]] = [
@@ -143,7 +173,11 @@ enum NodeNames {
     }()
 
     private static let fileSystems: [String: [Name]] = [
-        "total": [Name("node_filesystem_size_bytes"), Name("node_filesystem_free_bytes", minus: "used")],
+        "total": [
+            Name("node_filesystem_size_bytes"), Name("node_filesystem_free_bytes", minus: "used"),
+            // What cannot be asked is not there at all.
+            Name("node_filesystem_device_error", scale: .factor(0)),
+        ],
         "free": [Name("node_filesystem_avail_bytes")], "inodes_total": [Name("node_filesystem_files")],
         "inodes_free": [Name("node_filesystem_files_free")], "read_only": [Name("node_filesystem_readonly")],
     ]

@@ -1,7 +1,7 @@
 /// Series and schemas that are made from texts, remembered so that the same texts give the same objects.
 ///
 /// Bounds: two generations of `limit` entries each, as in `ByteTable`.
-struct ForeignSeries {
+public struct ForeignSeries {
     private struct Name: Hashable {
         var measurement: String
         var tags: [Tag]
@@ -10,18 +10,18 @@ struct ForeignSeries {
     private var series: Generations<Name, Series>
     private var schemas: Generations<[Schema.Field], Schema>
 
-    init(limit: Int = 4_096) {
+    public init(limit: Int = 4_096) {
         series = Generations(limit: limit)
         schemas = Generations(limit: limit)
     }
 
     /// The series of that name and those tags; equal tags in another order may be another object.
-    mutating func series(_ measurement: String, _ tags: [Tag]) -> Series {
+    public mutating func series(_ measurement: String, _ tags: [Tag]) -> Series {
         series.value(Name(measurement: measurement, tags: tags)) { Series(measurement, tags: tags) }
     }
 
     /// The schema of those fields in that order.
-    mutating func schema(_ fields: [Schema.Field]) -> Schema { schemas.value(fields) { Schema(fields) } }
+    public mutating func schema(_ fields: [Schema.Field]) -> Schema { schemas.value(fields) { Schema(fields) } }
 }
 
 /// A dictionary that forgets what was not asked for lately.

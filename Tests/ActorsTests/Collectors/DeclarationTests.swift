@@ -8,7 +8,7 @@ struct DeclarationTests {
     /// Inputs that read the kernel alone; those that run programs, ask servers or listen are not asked here.
     private static let kernelReaders = [
         "conntrack", "cpu", "disk", "diskio", "internal", "interrupts", "kernel", "kernel_vmstat", "linux_sysctl_fs",
-        "mem", "net", "netstat", "nstat", "pressure", "processes", "swap", "system", "temp",
+        "mem", "net", "netstat", "node", "nstat", "pressure", "processes", "swap", "system", "temp",
     ]
     /// Options with which an input gives all that it can.
     private static let everything: [String: [[String: OptionValue]]] = [

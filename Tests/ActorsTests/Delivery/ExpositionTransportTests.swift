@@ -51,7 +51,8 @@ import Testing
             #expect(reply.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"))
             #expect(reply.contains("\nm_v{a=\"b\"} 1\nm_v{a=\"c\"} 2\n"))
             #expect(reply.contains("\ngodwit_exposition_series 2\n"))
-            #expect(fetch(port, "/").hasPrefix("HTTP/1.1 404 "))
+            #expect(fetch(port, "/").contains("<a href=\"/metrics\">"))
+            #expect(fetch(port, "/m").hasPrefix("HTTP/1.1 404 "))
         }
     }
 

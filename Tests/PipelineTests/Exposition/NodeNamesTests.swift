@@ -9,7 +9,7 @@ struct NodeNamesTests {
         version: ExpositionName.Version = .first
     ) -> String {
         var settings = ExpositionTable.Settings()
-        settings.usesNodeNames = nodes
+        settings.names = nodes ? .nodeExporter : .telegraf
         settings.version = version
         var table = ExpositionTable(settings: settings)
         change(&table)
@@ -51,6 +51,7 @@ struct NodeNamesTests {
             samples("disk,device=sda1,fstype=ext4,path=/,mode=rw,zone=a total=100i,free=40i,used=50i,read_only=0i 1\n")
                 == [
                     #"node_filesystem_avail_bytes{device="/dev/sda1",fstype="ext4",mountpoint="/",zone="a"} 40"#,
+                    #"node_filesystem_device_error{device="/dev/sda1",fstype="ext4",mountpoint="/",zone="a"} 0"#,
                     #"node_filesystem_free_bytes{device="/dev/sda1",fstype="ext4",mountpoint="/",zone="a"} 50"#,
                     #"node_filesystem_readonly{device="/dev/sda1",fstype="ext4",mountpoint="/",zone="a"} 0"#,
                     #"node_filesystem_size_bytes{device="/dev/sda1",fstype="ext4",mountpoint="/",zone="a"} 100"#,
@@ -140,8 +141,8 @@ struct NodeNamesTests {
                 g 5
                 # HELP h H.
                 # TYPE h histogram
-                h_bucket{a="b",le="+Inf"} 2
                 h_bucket{a="b",le="0.5"} 1
+                h_bucket{a="b",le="+Inf"} 2
                 h_count{a="b"} 2
                 h_sum{a="b"} 3
                 # HELP q Collected by godwit.
