@@ -46,8 +46,9 @@ enum PrometheusName {
 
     /// The base unit in which a metric of that name is, by the word at its end; nil without one.
     static func unit(of name: some StringProtocol) -> String? {
-        guard let last = name.split(separator: "_").last, last.count + 1 < name.count else { return nil }
-        return baseUnits.contains(String(last)) ? String(last) : nil
+        guard let mark = name.lastIndex(of: "_"), mark > name.startIndex else { return nil }
+        let last = String(name[name.index(after: mark)...])
+        return baseUnits.contains(last) ? last : nil
     }
 
     // MARK: Words

@@ -46,6 +46,8 @@ import Testing
         #expect(PrometheusName.unit(of: "a_seconds") == "seconds")
         #expect(PrometheusName.unit(of: "a_bytes") == "bytes")
         #expect(PrometheusName.unit(of: "seconds") == nil)
+        #expect(PrometheusName.unit(of: "_seconds") == nil)
+        #expect(PrometheusName.unit(of: "a_bytes__") == nil)
         #expect(PrometheusName.unit(of: "a_things") == nil)
     }
 
