@@ -1,16 +1,6 @@
 /// How the cells of a column are to be read.
 public enum FieldKind: UInt8, Sendable, Hashable {
     case int, uint, float, bool, string
-
-    /// A cell as a number; texts have none.
-    func number(_ cell: UInt64) -> Double {
-        switch self {
-        case .int: Double(Int64(bitPattern: cell))
-        case .uint, .bool: Double(cell)
-        case .float: Double(bitPattern: cell)
-        case .string: .nan
-        }
-    }
 }
 
 /// The columns of one kind of point: field keys and kinds, with everything about their spelling computed once.
