@@ -1,8 +1,12 @@
 """The metadata relay: guests report through it to a real influxd, known by their addresses and by nothing they say."""
 import gzip
+import http.client
 import json
 import os
+import shutil
+import signal
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -12,6 +16,7 @@ import zlib
 from support import agent as agents
 from support import processes
 from support.case import EndToEnd
+from support.certificates import Authority
 from support.influx import free_port
 from support.processes import wait_until
 
@@ -453,6 +458,60 @@ class Bounds(Relay):
         self.database.resume()
         wait_until(lambda: self.write("m f=1 1")[0] == 204, 40, "it is taken again", 0.2)
         self.assertEqual(self.state(made)["upstream"]["state"], "closed")
+
+
+class Secure(Relay):
+    """Guests that come over TLS."""
+
+    def ask(self, context, lines=b"m f=1 1\n"):
+        """The status of a write."""
+        client = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context,
+                                             source_address=("127.0.0.11", 0))
+        self.addCleanup(client.close)
+        client.request("POST", "/monitor/write?db=telegraf", lines)
+        return client.getresponse().status
+
+    def test_guests_need_a_certificate_and_files_are_renewed(self):
+        self.needs_program("openssl")
+        files = self.folder()
+        authority = Authority(files)
+        pair = authority.issue("server")
+        database = self.server()
+        options = {"listen_tls_cert": pair[0], "listen_tls_key": pair[1],
+                   "listen_tls_allowed_cacerts": [authority.certificate], "listen_tls_max_handshakes": 4}
+        agent = self.relay(database.url, options)
+        none = ssl.create_default_context(cafile=authority.certificate)
+        guest = ssl.create_default_context(cafile=authority.certificate)
+        guest.load_cert_chain(*authority.issue("guest"))
+        self.assertEqual(self.ask(guest), 204)
+        wait_until(lambda: any(line.startswith(b"m,") and b"vm_id=id-a" in line for line in database.lines), 30, "it")
+        with self.assertRaises(OSError):
+            self.ask(none)
+        self.assertEqual(self.write("m f=2 2")[0], 400)
+
+        def listener():
+            return self.state(agent)["listeners"][0]["tls"]
+        wait_until(lambda: listener()["failures"] == {"no_certificate": 1, "plain_http": 1}, 30, "they are counted")
+        kept = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=guest,
+                                           source_address=("127.0.0.11", 0))
+        self.addCleanup(kept.close)
+        kept.request("GET", "/monitor/ping")
+        self.assertEqual(kept.getresponse().read(), b"")
+        before = listener()["certificate_expiry"]
+        for old, new in zip(pair, authority.issue("renewed", days=20)):
+            shutil.copy(new, old)
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_until(lambda: listener()["certificate_expiry"] > before + 86400, 30, "the new certificate")
+        kept.request("GET", "/monitor/ping")
+        self.assertEqual(kept.getresponse().status, 204)
+        self.assertEqual(self.ask(guest), 204)
+        self.assertIn('godwit_relay_tls_failures_total{listener="127.0.0.1:%d",reason="no_certificate"} 1' % self.port,
+                      agent.request("/metrics")[2].decode())
+        broken = self.agent(start=False, inputs=[], extra=agents.table(
+            "[metadata_relay]", dict(self.options, listen_tls_key=authority.issue("else")[1])))
+        done = broken.run("check")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("metadata_relay.listen_tls_cert", done.stderr)
 
 
 class Reports(Relay):

@@ -58,6 +58,9 @@ class TLSPeers(Peers):
     def figures(self, agent):
         return agent.status()["pushprox"]["proxy"]
 
+    def listener(self, agent):
+        return self.figures(agent)["tls_listeners"]["127.0.0.1:%d" % self.secure_port]
+
     def poll(self, name, context, headers=None):
         made = RawClient(self.secure_port, name, context)
         self.addCleanup(made.close)
@@ -108,7 +111,7 @@ class Refusals(TLSPeers):
         self.assertRegex(agent.log_text(), r"has expired.*names=t.example.*serial=[0-9A-F]+")
         self.assertIn(b"this port speaks TLS", self.plain(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").recv(4096))
         leaving = self.plain(first_message())
-        wait_until(lambda: self.figures(agent)["tls_handshakes"] == 1, 30, "a handshake is under way")
+        wait_until(lambda: self.listener(agent)["handshakes"] == 1, 30, "a handshake is under way")
         leaving.close()
         self.plain(b"\x16\x03\x01\x00\x05hello").recv(4096)
         for reason in ("plain_http", "left", "malformed"):
@@ -167,7 +170,7 @@ class Handshakes(TLSPeers):
                 if scrape.status != 200:
                     failed.append(scrape.status)
                 steady.poll()
-                most[0] = max(most[0], self.figures(agent)["tls_handshakes"])
+                most[0] = max(most[0], self.listener(agent)["handshakes"])
         scraping = threading.Thread(target=scrape_on)
         scraping.start()
         try:
@@ -185,7 +188,7 @@ class Handshakes(TLSPeers):
         self.assertEqual((failed, len(came)), ([], 300))
         self.assertTrue(0 < most[0] <= 4 and len(times) > 3, (most, len(times)))
         self.assertEqual(self.figures(agent)["tls_failures"], {})
-        self.assertEqual(self.figures(agent)["tls_handshakes"], 0)
+        self.assertEqual(self.listener(agent)["handshakes"], 0)
 
     @takes(30)
     def test_handshakes_that_stand_still_cost_little_and_are_ended(self):
@@ -197,8 +200,8 @@ class Handshakes(TLSPeers):
         hello = first_message()
         silent = [self.plain() for _ in range(100)]
         stalled = [self.plain(hello) for _ in range(200)]
-        wait_until(lambda: self.figures(agent)["tls_waiting_handshakes"] > 100, 30, "they wait")
-        self.assertLessEqual(self.figures(agent)["tls_handshakes"], 2)
+        wait_until(lambda: self.listener(agent)["waiting_handshakes"] > 100, 30, "they wait")
+        self.assertLessEqual(self.listener(agent)["handshakes"], 2)
         self.assertLess(self.resident(agent) - before, 20000)
         scrape = Scrape(self.port, "http://steady.example/m")
         self.serve(steady)
@@ -216,10 +219,10 @@ class Handshakes(TLSPeers):
         self.assertEqual(self.poll("new.example", mine, {"X-Godwit-Poll-Seconds": "1"}).answer()[0], 204)
         # Those that waited and left are forgotten.
         holders = [self.plain(hello) for _ in range(2)]
-        wait_until(lambda: self.figures(agent)["tls_handshakes"] == 2, 30, "they hold the turns")
+        wait_until(lambda: self.listener(agent)["handshakes"] == 2, 30, "they hold the turns")
         for _ in range(100):
             self.plain(hello).close()
-        wait_until(lambda: self.figures(agent)["tls_waiting_handshakes"] == 0, 30, "nobody waits")
+        wait_until(lambda: self.listener(agent)["waiting_handshakes"] == 0, 30, "nobody waits")
         self.assertEqual(len(holders), 2)
 
     def resident(self, agent):
@@ -235,14 +238,13 @@ class Rotation(TLSPeers):
         other = self.authority.issue("other", names="DNS:*.example")
         clients = [self.poll("c%d.example" % number, mine) for number in range(10)]
         self.waiting(agent, 10)
-        place = "127.0.0.1:%d" % self.secure_port
-        before = self.figures(agent)["tls_certificate_expiry"][place]
+        before = self.listener(agent)["certificate_expiry"]
         self.assertTrue(86400 < before - time.time() < 3 * 86400, before)
         for old, new in zip(self.pair, self.authority.issue("renewed", days=20)):
             shutil.copy(new, old)
         self.authority.revoke(other[0])
         os.kill(agent.pid, signal.SIGHUP)
-        wait_until(lambda: self.figures(agent)["tls_certificate_expiry"][place] > before + 86400, 30, "the new end")
+        wait_until(lambda: self.listener(agent)["certificate_expiry"] > before + 86400, 30, "the new end")
         with self.assertRaises(OSError):
             self.poll("o.example", self.context(other)).answer()
         self.assertEqual(self.figures(agent)["tls_failures"], {"revoked": 1})

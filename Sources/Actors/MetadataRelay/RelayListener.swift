@@ -10,7 +10,10 @@ import Pipeline
 /// come later, as that of a bridge does.
 public actor RelayListener {
     public nonisolated let place: RelayPlace
-    private let server: TCPServer
+    private let makeServer: @Sendable (ServerTLS?) -> TCPServer
+    private let tlsSettings: ServerTLSSettings?
+    private let certificates: ServerCertificates
+    private var tls: ServerTLS?
     private let clock: any Clock
     private let log: Logger
     private let clients: ClientCount
@@ -21,13 +24,16 @@ public actor RelayListener {
 
     /// `budget` is what the bodies of all listeners share.
     public init(
-        place: RelayPlace, relay: MetadataRelay, config: RelayConfig, budget: BodyBudget, loop: MainLoop, log: Logger
+        place: RelayPlace, relay: MetadataRelay, config: RelayConfig, budget: BodyBudget,
+        certificates: ServerCertificates, loop: MainLoop, log: Logger
     ) {
         self.place = place
         self.log = log
         clock = loop
         since = loop.now
         trouble = "not started"
+        tlsSettings = config.listenerTLS
+        self.certificates = certificates
         let options = config.values
         var limits = ServerLimits(
             clients: Int(clamping: options.integer("max_connections")), headBytes: 16_384,
@@ -44,11 +50,13 @@ public actor RelayListener {
             })
         var maker: TCPServer.SocketMaker?
         if !namespace.isEmpty { maker = { try await NamespaceSocket.listening(at: $0, in: namespace) } }
-        server = TCPServer(
-            address: place.address, allowed: [], limits: limits,
-            router: relay.router(namespace: namespace, bodyLimit: limits.bodyBytes, budget: budget),
-            eventLoop: loop.eventLoop, budget: budget, clients: clients,
-            socket: maker, onRefusal: { status, _ in relay.refusedUnseen(status) })
+        let router = relay.router(namespace: namespace, bodyLimit: limits.bodyBytes, budget: budget)
+        makeServer = { [limits, clients, maker] tls in
+            TCPServer(
+                address: place.address, allowed: [], limits: limits, router: router, eventLoop: loop.eventLoop,
+                budget: budget, tls: tls, clients: clients, socket: maker,
+                onRefusal: { status, _ in relay.refusedUnseen(status) })
+        }
     }
 
     /// Serves until cancelled; tries again while the address cannot be had.
@@ -57,7 +65,8 @@ public actor RelayListener {
         var random = JitterSource()
         while true {
             do {
-                try await server.run { await self.listening($0) }
+                if tls == nil { tls = try tlsSettings.map { try certificates.load($0, log: log) } }
+                try await makeServer(tls).run { await self.listening($0) }
             } catch {
                 try Task.checkCancellation()
                 failed((error as? IOError)?.words ?? "\(error)")
@@ -89,6 +98,7 @@ public actor RelayListener {
         status.trouble = trouble
         status.since = max(.zero, clock.now - since)
         status.connections = clients.open
+        status.tls = tls?.figures
         return status
     }
 }

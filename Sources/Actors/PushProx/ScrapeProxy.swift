@@ -98,13 +98,7 @@ public actor ScrapeProxy {
     public func figures() async -> ScrapeProxyFigures {
         var figures = ScrapeProxyFigures()
         if let hub { figures = (try? await eventLoop.submit { hub.value.figures() }.get()) ?? figures }
-        for (listener, tls) in tls {
-            for (reason, count) in tls.failureCounts { figures.tlsFailures[reason.rawValue, default: 0] += count }
-            let handshakes = tls.handshakes
-            figures.handshakes += handshakes.running
-            figures.waitingHandshakes += handshakes.waiting
-            if let expiry = tls.expiry { figures.certificateExpiries[listener] = expiry }
-        }
+        figures.tls = tls.map { TLSListener($0.listener, $0.tls.figures) }
         figures.listening = settings.listeners.map(\.listen.description)
         figures.trouble = trouble
         return figures

@@ -63,8 +63,16 @@ public final class ServerTLS: Sendable {
         OpaquePointer(bitPattern: context.withLock { UInt(bitPattern: SSL_new($0.pointer)) })
     }
 
-    /// When the certificate that is shown ends, in seconds of Unix time.
-    public var expiry: Int64? {
+    /// What it has done, and what it shows.
+    public var figures: ServerTLSFigures {
+        var figures = ServerTLSFigures()
+        figures.failures = failures.withLock { $0 }
+        (figures.handshakes, figures.waitingHandshakes) = lane.counts
+        figures.certificateExpiry = expiry
+        return figures
+    }
+
+    private var expiry: Int64? {
         context.withLock { context in
             guard let own = SSL_CTX_get0_certificate(context.pointer), let end = X509_get0_notAfter(own) else {
                 return nil
@@ -75,12 +83,6 @@ public final class ServerTLS: Sendable {
     }
 
     // MARK: Failures
-
-    /// Handshakes that came to nothing, by reason.
-    public var failureCounts: [HandshakeFailure: Int] { failures.withLock { $0 } }
-
-    /// Handshakes under way, and those that wait for their turn.
-    public var handshakes: (running: Int, waiting: Int) { lane.counts }
 
     /// Counts it and says it: `text` is the reason in OpenSSL's words, `certificate` what the peer has shown. The log holds
     /// back what repeats.

@@ -68,13 +68,27 @@ extension ConfigFile {
             }
             // Those of inputs were read when the inputs were made.
             guard !server.key.hasPrefix("inputs."), let settings = ServerTLSSettings(server.options) else { continue }
-            do throws(ServerTLSError) {
-                _ = try ServerTLS(settings, log: Logger(label: "check", factory: { _ in SwiftLogNoOpLogHandler() }))
-            } catch {
-                complain("tls_cert", "\(error)", namesHiddenFile(server.options) ? .warning : .error)
+            if let error = failure(of: settings) {
+                complain("tls_cert", error, namesHiddenFile(server.options) ? .warning : .error)
             }
         }
+        if let relay = config.relay, let settings = relay.listenerTLS, let error = failure(of: settings) {
+            let origin = report.origins["metadata_relay"] ?? ConfigOrigin(file: "", line: 0)
+            let isHidden = [settings.certificate, settings.key].contains { access($0, R_OK) != 0 && errno == EACCES }
+            issues.append(
+                ConfigIssue(isHidden ? .warning : .error, origin, "metadata_relay.listen_tls_cert", error))
+        }
         return issues
+    }
+
+    /// Why files of a server's TLS cannot be used; nil when they can.
+    private static func failure(of settings: ServerTLSSettings) -> String? {
+        do throws(ServerTLSError) {
+            _ = try ServerTLS(settings, log: Logger(label: "check", factory: { _ in SwiftLogNoOpLogHandler() }))
+            return nil
+        } catch {
+            return "\(error)"
+        }
     }
 
     /// Whether one of the options is a file that this user may not read: whoever checks need not be who runs.

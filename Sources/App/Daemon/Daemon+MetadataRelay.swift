@@ -42,7 +42,8 @@ extension Wiring {
         _ place: RelayPlace, _ relay: MetadataRelay, _ config: RelayConfig, _ budget: BodyBudget
     ) -> RelayListener {
         RelayListener(
-            place: place, relay: relay, config: config, budget: budget, loop: loops.main, log: log.logger("relay"))
+            place: place, relay: relay, config: config, budget: budget, certificates: certificates, loop: loops.main,
+            log: log.logger("relay"))
     }
 
     func listenerChild(_ listener: RelayListener) -> ChildSpec {

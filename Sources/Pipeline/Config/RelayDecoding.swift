@@ -25,6 +25,9 @@ extension ConfigDecodingRun {
         if options.size("max_memory") < options.size("max_body_size") {
             complain(name, "max_memory", settings.origins, node, "it must hold one body (max_body_size) at least")
         }
+        for mistake in ServerTLSSettings.mistakes(in: options, prefix: RelaySpecs.listenerPrefix) {
+            complain(name, mistake.name, settings.origins, node, mistake.text)
+        }
         let instance = Instance(group: name, plugin: "", origin: node.origin, entries: entries)
         checkServer(instance, options, settings.origins)
         guard issues.count(where: { $0.severity == .error }) == before else { return nil }

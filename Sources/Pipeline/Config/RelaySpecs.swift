@@ -19,7 +19,11 @@ public enum RelaySpecs {
             OptionSpec("username", .string(""), "User for basic authentication at the database."),
             OptionSpec("password", .secret(.none), "Its password."),
             OptionSpec("password_file", .string(""), "File with the password, read again when it changes."),
-        ] + OutputSpecs.tokenOptions + upstream + OutputSpecs.tls + rules + bounds
+        ] + OutputSpecs.tokenOptions + upstream + OutputSpecs.tls
+        + ServerTLSSettings.options(prefix: listenerPrefix) + rules + bounds
+
+    /// Before the options of TLS for guests: without it they are those of the way to the database.
+    public static let listenerPrefix = "listen_"
 
     private static let upstream: [OptionSpec] = [
         OptionSpec("timeout", .duration(.seconds(10)), "Longest time for a write at the database.", bounds: 0.1...600),
@@ -77,6 +81,11 @@ public struct RelayConfig: Sendable, Hashable {
         self.listeners = listeners
     }
 
+    /// What listeners show and demand; nil where they speak no TLS.
+    public var listenerTLS: ServerTLSSettings? {
+        ServerTLSSettings(values, prefix: RelaySpecs.listenerPrefix)
+    }
+
     public var guestsFile: String { values.string("guests_file") }
     public var awaitsAddresses: Bool { values.bool("await_addresses") }
     public var memoryBytes: Int { Int(clamping: values.size("max_memory")) }
@@ -92,10 +101,11 @@ public struct RelayConfig: Sendable, Hashable {
     }
 
     /// Options that decide how connections are served: with another value the listeners are made anew.
-    public static let listenerOptions = [
-        "read_timeout", "write_timeout", "idle_timeout", "max_body_size", "max_memory", "max_connections",
-        "max_connections_per_guest",
-    ]
+    public static let listenerOptions =
+        [
+            "read_timeout", "write_timeout", "idle_timeout", "max_body_size", "max_memory", "max_connections",
+            "max_connections_per_guest",
+        ] + ServerTLSSettings.options(prefix: RelaySpecs.listenerPrefix).map(\.name)
 
     /// Options that decide where writes go.
     public static let upstreamOptions = [

@@ -54,27 +54,6 @@ public enum ProxyMetrics {
         for reason in ProxyRefusal.allCases {
             text.sample([("reason", reason.rawValue)], Double(counters.refusals[reason] ?? 0))
         }
-        guard !figures.certificateExpiries.isEmpty else { return }
-        addTLS(figures, to: &text)
-    }
-
-    /// Of listeners with TLS.
-    private static func addTLS(_ figures: ScrapeProxyFigures, to text: inout PrometheusText) {
-        text.family(
-            "godwit_pushprox_proxy_tls_failures_total", .counter, "Handshakes that came to nothing, by reason.")
-        for reason in HandshakeFailure.allCases {
-            text.sample([("reason", reason.rawValue)], Double(figures.tlsFailures[reason.rawValue] ?? 0))
-        }
-        text.single(
-            "godwit_pushprox_proxy_tls_handshakes", .gauge, "Handshakes under way.", Double(figures.handshakes))
-        text.single(
-            "godwit_pushprox_proxy_tls_waiting_handshakes", .gauge, "Handshakes that wait for their turn.",
-            Double(figures.waitingHandshakes))
-        text.family(
-            "godwit_pushprox_proxy_tls_certificate_expiry_timestamp_seconds", .gauge,
-            "When the certificate of a listener ends, in seconds of Unix time.")
-        for (listener, time) in figures.certificateExpiries.sorted(by: { $0.key < $1.key }) {
-            text.sample([("listener", listener)], Double(time))
-        }
+        text.tls(prefix: "godwit_pushprox_proxy", figures.tls)
     }
 }

@@ -24,6 +24,17 @@ public struct ScrapeProxyCounters: Sendable, Hashable {
     public init() {}
 }
 
+/// A listener with TLS.
+public struct TLSListener: Sendable, Hashable {
+    public var listener: String
+    public var figures: ServerTLSFigures
+
+    public init(_ listener: String, _ figures: ServerTLSFigures) {
+        self.listener = listener
+        self.figures = figures
+    }
+}
+
 /// The proxy as the status shows it.
 public struct ScrapeProxyFigures: Sendable, Hashable {
     public var counters = ScrapeProxyCounters()
@@ -31,13 +42,8 @@ public struct ScrapeProxyFigures: Sendable, Hashable {
     public var waitingPolls = 0
     public var openScrapes = 0
     public var connections = 0
-    /// Handshakes that failed, by reason.
-    public var tlsFailures: [String: Int] = [:]
-    /// Handshakes under way, and those that wait for their turn.
-    public var handshakes = 0
-    public var waitingHandshakes = 0
-    /// When the certificates end, by where they are shown, in seconds of Unix time.
-    public var certificateExpiries: [String: Int64] = [:]
+    /// Of the listeners with TLS, by where they listen.
+    public var tls: [TLSListener] = []
     /// Addresses that are listened at.
     public var listening: [String] = []
     /// Why one cannot be had.

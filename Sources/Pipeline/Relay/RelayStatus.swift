@@ -7,6 +7,8 @@ public struct RelayStatus: Sendable, Hashable {
         public var trouble: String?
         public var since = Duration.zero
         public var connections = 0
+        /// nil without TLS.
+        public var tls: ServerTLSFigures?
 
         public init(address: String) { self.address = address }
     }
@@ -115,6 +117,7 @@ extension RelayStatus {
                         "reason": .optional(listener.trouble),
                         "since_seconds": .number(listener.since.inSeconds),
                         "open_connections": .init(exactly: listener.connections),
+                        "tls": listener.tls?.json ?? .null,
                     ]
                 }),
             "guests": [
@@ -202,6 +205,9 @@ extension StatusMetrics {
         for listener in relay.listeners {
             text.sample([("listener", listener.address)], Double(listener.connections))
         }
+        text.tls(
+            prefix: "godwit_relay",
+            relay.listeners.compactMap { listener in listener.tls.map { TLSListener(listener.address, $0) } })
         text.single("godwit_relay_guests", .gauge, "Guests in the table.", Double(relay.guests.known))
         text.single(
             "godwit_relay_guests_file_good", .gauge, "1 while the guest table's file can be used.",

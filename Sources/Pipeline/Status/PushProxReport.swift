@@ -42,17 +42,17 @@ extension ScrapeProxyFigures {
                 ProxyRefusal.allCases.compactMap { reason in
                     counters.refusals[reason].map { JSONMember(reason.rawValue, .init(exactly: $0)) }
                 }),
-            "tls_handshakes": .init(exactly: handshakes),
-            "tls_waiting_handshakes": .init(exactly: waitingHandshakes),
-            "tls_certificate_expiry": .object(
-                certificateExpiries.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
             "body_bytes": .init(exactly: counters.bodyBytes),
             "pushed_bytes": .init(exactly: counters.pushedBytes),
             "instruction_bytes": .init(exactly: counters.instructionBytes),
             "scrapes": .object(
                 counters.scrapes.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
             "tls_failures": .object(
-                tlsFailures.sorted { $0.key < $1.key }.map { JSONMember($0.key, .init(exactly: $0.value)) }),
+                HandshakeFailure.allCases.compactMap { reason in
+                    let count = tls.reduce(0) { $0.addingSaturated($1.figures.failures[reason] ?? 0) }
+                    return count > 0 ? JSONMember(reason.rawValue, .init(exactly: count)) : nil
+                }),
+            "tls_listeners": .object(tls.map { JSONMember($0.listener, $0.figures.json) }),
         ]
     }
 }
