@@ -74,7 +74,8 @@ extension ConfigFile {
         }
         if let relay = config.relay, let settings = relay.listenerTLS, let error = failure(of: settings) {
             let origin = report.origins["metadata_relay"] ?? ConfigOrigin(file: "", line: 0)
-            let isHidden = [settings.certificate, settings.key].contains { access($0, R_OK) != 0 && errno == EACCES }
+            let files = [settings.certificate, settings.key, settings.revocationLists] + settings.clientAuthorities
+            let isHidden = files.contains(where: { (file: String) in access(file, R_OK) != 0 && errno == EACCES })
             issues.append(
                 ConfigIssue(isHidden ? .warning : .error, origin, "metadata_relay.listen_tls_cert", error))
         }
