@@ -33,13 +33,13 @@ extension ProxyHandler {
         let isLast = !isKeepAlive
         phase = isLast ? .closed : .idle
         instruction = nil
+        guard isLast else {
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            return tellGuard(.replyWritten)
+        }
         let written = context.eventLoop.makePromise(of: Void.self)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
-        if isLast {
-            written.futureResult.assumeIsolated().whenComplete { [weak self] _ in self?.context?.close(promise: nil) }
-        } else {
-            tellGuard(.replyWritten)
-        }
+        written.futureResult.assumeIsolated().whenComplete { [weak self] _ in self?.context?.close(promise: nil) }
     }
 
     /// What the connection was about is ended when it is gone.
@@ -50,12 +50,6 @@ extension ProxyHandler {
         guard let context else { return }
         context.triggerUserOutboundEvent(TLSHandler.Abort(), promise: nil)
         context.close(promise: nil)
-    }
-
-    func tellGuard(_ milestone: ConnectionGuard.Milestone) {
-        guard let context else { return }
-        let done = context.eventLoop.makePromise(of: Void.self)
-        context.triggerUserOutboundEvent(milestone, promise: done)
     }
 
     /// Reading goes on or pauses, by what the other side can take.

@@ -78,10 +78,10 @@ extension ProxyHandler {
     // MARK: The response
 
     /// The whole response at once.
-    func respond(_ status: Int, _ fields: [HTTPField], _ body: [ByteBuffer], length: Int?) {
+    func respond(_ status: Int, _ fields: [HTTPField], _ body: ByteBuffer, length: Int?) {
         guard let context else { return }
         write(status, fields, length: length)
-        if !isHead { for piece in body { context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: nil) } }
+        if !isHead, body.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
         finishReply()
     }
 

@@ -50,7 +50,7 @@ final class ProxyHandler: ChannelInboundHandler {
     private var isOurPoll = false
     /// Whether a scrape went out over this connection that may not have arrived.
     private var hasTaken = false
-    var timer: Scheduled<Void>?
+    var timer: LoopTimer?
     /// Of a scrape: what is asked, and until when.
     var instruction: ScrapeInstruction?
     var deadline = Instant.zero
@@ -63,11 +63,18 @@ final class ProxyHandler: ChannelInboundHandler {
     /// The push that answers this scrape.
     weak var relay: PushRelay?
 
-    init(_ hub: ScrapeHub, _ listener: ProxyListener, tlsPeer: TLSHandler.PeerSlot?) {
+    private let connectionGuard: ConnectionGuard
+
+    init(
+        _ hub: ScrapeHub, _ listener: ProxyListener, tlsPeer: TLSHandler.PeerSlot?, _ connectionGuard: ConnectionGuard
+    ) {
+        self.connectionGuard = connectionGuard
         self.hub = hub
         self.listener = listener
         self.tlsPeer = tlsPeer
     }
+
+    func tellGuard(_ milestone: ConnectionGuard.Milestone) { connectionGuard.tell(milestone) }
 
     // MARK: The connection
 
@@ -265,8 +272,9 @@ final class ProxyHandler: ChannelInboundHandler {
     // MARK: Scrapes
 
     func schedule(_ time: Duration, _ action: @escaping (ProxyHandler) -> Void) {
-        timer?.cancel()
-        timer = hub.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { [weak self] in
+        let made = timer ?? LoopTimer(hub.timers)
+        timer = made
+        made.set(time) { [weak self] in
             guard let self else { return }
             action(self)
         }

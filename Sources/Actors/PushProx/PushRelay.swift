@@ -23,8 +23,8 @@ final class PushRelay {
     private var body: InnerBody?
     private var status = 0
     private var fields: [HTTPField] = []
-    private var held: [ByteBuffer] = []
-    private var heldBytes = 0
+    /// Copied together: a piece as it came holds on to the whole buffer that it was read into.
+    private var held = ByteBuffer()
     private var hasBegun = false
 
     init(_ pusher: ProxyHandler) { self.pusher = pusher }
@@ -94,13 +94,12 @@ final class PushRelay {
         if hasBegun {
             scraper.add(piece)
         } else {
-            held.append(piece)
-            heldBytes += piece.readableBytes
-            guard heldBytes > PushRelay.heldLimit else { return }
+            held.writeImmutableBuffer(piece)
+            guard held.readableBytes > PushRelay.heldLimit else { return }
             hasBegun = true
             scraper.begin(status, fields, length: body?.knownLength)
-            for piece in held { scraper.add(piece) }
-            held = []
+            scraper.add(held)
+            held = ByteBuffer()
         }
         if !scraper.isWritable { pusher.setReading(false) }
     }
@@ -139,11 +138,11 @@ final class PushRelay {
         if hasBegun {
             scraper.finishReply()
         } else if scraper.isHead {
-            scraper.respond(status, fields, [], length: nil)
+            scraper.respond(status, fields, ByteBuffer(), length: nil)
         } else {
-            scraper.respond(status, fields, held, length: heldBytes)
+            scraper.respond(status, fields, held, length: held.readableBytes)
         }
-        held = []
+        held = ByteBuffer()
     }
 
     /// The connection of the push is gone.
@@ -155,7 +154,7 @@ final class PushRelay {
     /// What was pushed cannot be used: a 502 where nothing has gone out, an end that is seen where something has.
     private func spoil(_ error: InnerError) {
         state = .useless(status: 400)
-        held = []
+        held = ByteBuffer()
         giveRestTime()
         guard let scraper else { return }
         self.scraper = nil
@@ -191,7 +190,7 @@ final class PushRelay {
     private func drop() {
         scraper?.relay = nil
         scraper = nil
-        held = []
+        held = ByteBuffer()
         guard case .body = state else { return }
         state = .useless(status: 410)
         giveRestTime()

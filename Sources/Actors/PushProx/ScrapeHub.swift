@@ -16,6 +16,12 @@ final class ScrapeHub {
     private var lastConnection: ScrapeTable.Connection = 0
     private var random = SystemRandomNumberGenerator()
     private var pruning: RepeatedTask?
+    let timers: LoopTimers
+    /// The most connections since memory was given back to the system.
+    private var mostConnections = 0
+    private var isGivingBack = false
+    /// So many connections or names that are gone are worth a walk over the heap.
+    private static let manyGone = 200
 
     init(_ settings: ScrapeProxySettings, eventLoop: any EventLoop, log: Logger) {
         self.settings = settings
@@ -23,6 +29,7 @@ final class ScrapeHub {
         self.log = log
         access = ClientAccess(settings.names, log: log)
         table = ScrapeTable(limits: settings.table)
+        timers = LoopTimers(eventLoop)
     }
 
     var now: Instant { KernelClock.monotonic() }
@@ -33,16 +40,31 @@ final class ScrapeHub {
     func enter(_ handler: ProxyHandler) -> ScrapeTable.Connection {
         lastConnection += 1
         connections[lastConnection] = handler
+        mostConnections = max(mostConnections, connections.count)
         return lastConnection
     }
 
-    func leave(_ connection: ScrapeTable.Connection) { connections[connection] = nil }
+    func leave(_ connection: ScrapeTable.Connection) {
+        connections[connection] = nil
+        guard !isGivingBack, mostConnections - connections.count >= ScrapeHub.manyGone else { return }
+        isGivingBack = true
+        // Later, and once for all that end until then: it looks at the whole heap.
+        eventLoop.assumeIsolated().scheduleTask(in: .seconds(3)) { [weak self] in
+            guard let self else { return }
+            self.isGivingBack = false
+            self.mostConnections = self.connections.count
+            OwnProcess.giveBackMemory()
+        }
+    }
 
     func startPruning() {
         let loop = NIOLoopBound(self, eventLoop: eventLoop)
         pruning = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(30), delay: .seconds(30)) { _ in
             let hub = loop.value
+            let before = hub.table.knownClients
             hub.table.prune(now: hub.now)
+            // Small things that stayed among large ones that have long gone.
+            if before - hub.table.knownClients >= ScrapeHub.manyGone { OwnProcess.giveBackMemory() }
         }
     }
 

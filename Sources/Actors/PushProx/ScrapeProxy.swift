@@ -49,6 +49,13 @@ public actor ScrapeProxy {
             return NIOLoopBound(hub, eventLoop: loop)
         }.get()
         self.hub = hub
+        let wanted = settings.listeners.reduce(256) { $0.addingSaturated($1.connections) }
+        let allowed = OwnProcess.allowDescriptors(wanted)
+        if allowed < wanted {
+            log.warning(
+                "fewer files may be open than max_connections asks for: raise LimitNOFILE or ulimit -n",
+                metadata: ["limit": "\(allowed)", "wanted": "\(wanted)"])
+        }
         do {
             for listener in settings.listeners { channels.append(try await open(listener, hub)) }
             trouble = nil
@@ -149,6 +156,11 @@ public actor ScrapeProxy {
             .childChannelOption(.tcpOption(NIOBSDSocket.Option(rawValue: TCP_KEEPINTVL)), value: 5)
             .childChannelOption(.tcpOption(NIOBSDSocket.Option(rawValue: TCP_KEEPCNT)), value: 3)
             .childChannelOption(.tcpOption(NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT)), value: 15_000)
+            // With FirstRead: a connection that waits holds no buffer larger than its first one.
+            .childChannelOption(
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 512, maximum: 65_536)
+            )
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try ScrapeProxy.admit(channel, rules, clients, limits, tls, onRefusal, hub)
@@ -163,6 +175,7 @@ public actor ScrapeProxy {
         _ tls: ServerTLS?, _ onRefusal: @escaping TCPServer.RefusalListener, _ hub: NIOLoopBound<ScrapeHub>
     ) throws {
         let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(FirstRead())
         var slot: TLSHandler.PeerSlot?
         if let tls {
             let handler = TLSHandler(tls)
@@ -179,10 +192,11 @@ public actor ScrapeProxy {
         } else {
             refusal = "503 Service Unavailable"
         }
-        let watch = ConnectionGuard(limits, refusal: refusal, onRefusal: onRefusal)
+        let watch = ConnectionGuard(
+            limits, refusal: refusal, timers: hub.value.timers, onRefusal: onRefusal)
         try pipeline.addHandler(watch, name: ConnectionGuard.name)
         guard refusal == nil else { return }
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
-        try pipeline.addHandler(ProxyHandler(hub.value, rules, tlsPeer: slot))
+        try pipeline.addHandler(ProxyHandler(hub.value, rules, tlsPeer: slot, watch))
     }
 }

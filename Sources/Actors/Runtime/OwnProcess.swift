@@ -67,6 +67,24 @@ public struct OwnProcess: Sendable, Hashable {
         malloc_trim(0)
     }
 
+    /// Gives the free pages of the heap back to the system, those between used ones too. Costs milliseconds where the
+    /// heap is large.
+    public static func giveBackMemory() { malloc_trim(0) }
+
+    /// Allows so many open descriptors, or as many as may be had; returns how many that are.
+    ///
+    /// Why: the usual limit of 1,024 is one that a process may lift itself.
+    static func allowDescriptors(_ count: Int) -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return count }
+        let wanted = rlim_t(clamping: count)
+        if limit.rlim_cur < wanted {
+            limit.rlim_cur = min(wanted, limit.rlim_max)
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     private static let pieceBytes = 32 * 1024
     /// A smaller mapping is not worth the entries in the kernel's tables, some 200 bytes a piece.
     private static let piecesFrom: UInt = 512 * 1024

@@ -74,28 +74,37 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private var isHeadComplete = false
     private var isRefused = false
     private var isStreaming = false
-    private var requestTimer: Scheduled<Void>?
-    private var stallTimer: Scheduled<Void>?
+    private let timers: LoopTimers?
+    private var requestTimer: LoopTimer?
+    private var stallTimer: LoopTimer?
+    private var context: ChannelHandlerContext?
     private var pendingWrites = 0
     private var completedWrites: UInt64 = 0
+    private var awaitsDrain = false
     private var drained: EventLoopPromise<Void>?
     private var ended: EventLoopPromise<Void>?
 
     /// How long what still comes of a refused request is read and thrown away. Without that the kernel answers it with
     /// a reset, which can overtake the reply.
-    private static let lingerTime = TimeAmount.seconds(2)
+    private static let lingerTime = Duration.seconds(2)
 
     private let onRefusal: TCPServer.RefusalListener?
 
+    /// `timers` are those of the whole loop, where there are many connections; nil = this one has its own.
     init(
-        _ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil,
+        _ limits: ServerLimits, refusal: String?, budget: BodyBudget? = nil, timers: LoopTimers? = nil,
         onRefusal: TCPServer.RefusalListener? = nil
     ) {
+        self.timers = timers
         self.onRefusal = onRefusal
         self.limits = limits
         self.budget = budget
         self.refusal = refusal
     }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
@@ -106,6 +115,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
         requestTimer?.cancel()
         stallTimer?.cancel()
         discharge()
+        awaitsDrain = false
         drained?.fail(ChannelError.ioOnClosedChannel)
         drained = nil
         ended?.succeed()
@@ -178,12 +188,17 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private func limitRequest(_ context: ChannelHandlerContext, _ time: Duration) {
         requestTimer?.cancel()
         guard context.channel.isActive else { return }
-        let loop = context.eventLoop.assumeIsolated()
-        requestTimer = loop.scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { [weak self] in
-            guard let self else { return }
+        let timer = requestTimer ?? newTimer(context)
+        requestTimer = timer
+        timer.set(time) { [weak self] in
+            guard let self, let context = self.context else { return }
             // A client that said nothing gets nothing.
             if self.received > 0 { self.refuse(context, "408 Request Timeout") } else { context.close(promise: nil) }
         }
+    }
+
+    private func newTimer(_ context: ChannelHandlerContext) -> LoopTimer {
+        LoopTimer(timers ?? LoopTimers(context.eventLoop))
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ status: String) {
@@ -206,8 +221,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
         requestTimer?.cancel()
         discharge()
         context.close(mode: .output, promise: nil)
-        let loop = context.eventLoop.assumeIsolated()
-        requestTimer = loop.scheduleTask(in: Self.lingerTime) { context.close(promise: nil) }
+        let timer = requestTimer ?? newTimer(context)
+        requestTimer = timer
+        timer.set(Self.lingerTime) { [weak self] in self?.context?.close(promise: nil) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -222,6 +238,15 @@ final class ConnectionGuard: ChannelDuplexHandler {
         guard let milestone = event as? Milestone else {
             return context.triggerUserOutboundEvent(event, promise: promise)
         }
+        take(milestone, context, promise)
+    }
+
+    /// The same as the event, for a handler that knows its guard.
+    func tell(_ milestone: Milestone) {
+        if let context { take(milestone, context, nil) }
+    }
+
+    private func take(_ milestone: Milestone, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
         switch milestone {
         case .requestRead: requestTimer?.cancel()
         case .streaming: isStreaming = true
@@ -234,6 +259,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
             awaitRequest(context)
             guard pendingWrites == 0 else {
                 requestTimer?.cancel()
+                awaitsDrain = true
                 drained = promise
                 return
             }
@@ -252,24 +278,25 @@ final class ConnectionGuard: ChannelDuplexHandler {
             guard let self else { return }
             self.pendingWrites -= 1
             self.completedWrites &+= 1
-            guard self.pendingWrites == 0, let drained = self.drained else { return }
+            guard self.pendingWrites == 0, self.awaitsDrain else { return }
+            self.awaitsDrain = false
+            let drained = self.drained
             self.drained = nil
             self.awaitRequest(context)
-            drained.succeed()
+            drained?.succeed()
         }
         context.write(data, promise: written)
-        if stallTimer == nil { watchProgress(context) }
+        if stallTimer?.isSet != true { watchProgress(context) }
     }
 
     /// Looks again after the stall time: closes the connection when writes are pending and none was completed.
     private func watchProgress(_ context: ChannelHandlerContext) {
         let before = completedWrites
         let limit = isStreaming ? limits.streamStallTime : limits.stallTime
-        let loop = context.eventLoop.assumeIsolated()
-        stallTimer = loop.scheduleTask(in: .nanoseconds(limit.wholeNanoseconds)) { [weak self] in
-            guard let self else { return }
-            self.stallTimer = nil
-            guard self.pendingWrites > 0 else { return }
+        let timer = stallTimer ?? newTimer(context)
+        stallTimer = timer
+        timer.set(limit) { [weak self] in
+            guard let self, let context = self.context, self.pendingWrites > 0 else { return }
             if self.completedWrites == before { context.close(promise: nil) } else { self.watchProgress(context) }
         }
     }
