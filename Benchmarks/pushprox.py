@@ -80,7 +80,7 @@ def settled(pid, seconds=2):
 
 
 def memory_rows(table, options):
-    proxy = Proxy()
+    proxy = Proxy(registration_timeout="1s")
     try:
         idle, descriptors = settled(proxy.pid, 8), proxy.descriptors()
         table.add("idle, MiB", mib(idle), "", "8 resident")
@@ -99,6 +99,8 @@ def memory_rows(table, options):
             after = settled(proxy.pid, 6)
             table.add("%d have hung up, MiB" % count, "%s; %+d descriptors, after %.2f s" % (
                 mib(after), proxy.descriptors() - descriptors, spent), "", "all descriptors kept")
+        wait_until(lambda: proxy.figures()["clients"] == 0, 90, "the names are forgotten", 1)
+        table.add("their names are forgotten, MiB", mib(settled(proxy.pid)))
     finally:
         proxy.stop()
 

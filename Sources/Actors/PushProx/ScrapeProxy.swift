@@ -49,15 +49,8 @@ public actor ScrapeProxy {
             return NIOLoopBound(hub, eventLoop: loop)
         }.get()
         self.hub = hub
-        let wanted = settings.listeners.reduce(256) { $0.addingSaturated($1.connections) }
-        let allowed = OwnProcess.allowDescriptors(wanted)
-        if allowed < wanted {
-            log.warning(
-                "fewer files may be open than max_connections asks for: raise LimitNOFILE or ulimit -n",
-                metadata: ["limit": "\(allowed)", "wanted": "\(wanted)"])
-        }
         do {
-            for listener in settings.listeners { channels.append(try await open(listener, hub)) }
+            for listener in allowed(settings.listeners) { channels.append(try await open(listener, hub)) }
             trouble = nil
         } catch {
             trouble = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
@@ -112,6 +105,27 @@ public actor ScrapeProxy {
     }
 
     // MARK: Listening
+
+    /// Descriptors that the rest of the agent needs.
+    private static let otherDescriptors = 256
+
+    /// The listeners with as many connections as they ask for, or with their part of the descriptors that may be had.
+    ///
+    /// Why: without descriptors nothing can be accepted, and nobody turned away, and the whole agent stands.
+    private func allowed(_ listeners: [ScrapeListenerSettings]) -> [ScrapeListenerSettings] {
+        let wanted = listeners.reduce(0) { $0.addingSaturated($1.connections) }
+        let most = OwnProcess.allowDescriptors(wanted.addingSaturated(ScrapeProxy.otherDescriptors))
+        let allowed = max(0, most - ScrapeProxy.otherDescriptors)
+        guard allowed < wanted else { return listeners }
+        log.warning(
+            "fewer connections are let in than max_connections: raise LimitNOFILE or ulimit -n",
+            metadata: ["descriptors": "\(most)", "max_connections": "\(wanted)"])
+        return listeners.map { listener in
+            var less = listener
+            less.connections = max(1, Int(Double(listener.connections) * Double(allowed) / Double(wanted)))
+            return less
+        }
+    }
 
     private func open(_ listener: ScrapeListenerSettings, _ hub: NIOLoopBound<ScrapeHub>) async throws -> any Channel {
         var own: ServerTLS?
@@ -178,7 +192,7 @@ public actor ScrapeProxy {
         try pipeline.addHandler(FirstRead())
         var slot: TLSHandler.PeerSlot?
         if let tls {
-            let handler = TLSHandler(tls)
+            let handler = TLSHandler(tls, timers: hub.value.timers)
             slot = handler.peer
             try pipeline.addHandler(handler)
         }

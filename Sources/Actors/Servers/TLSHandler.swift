@@ -38,9 +38,22 @@ final class TLSHandler: ChannelDuplexHandler {
     private var session: OpaquePointer? { state?.session }
     private var phase = Phase.silent
     private var pending = ByteBuffer()
-    private var deadline: Scheduled<Void>?
+    private let timers: LoopTimers?
+    private var deadline: LoopTimer?
 
-    init(_ tls: ServerTLS) { self.tls = tls }
+    /// `timers` are those of the whole loop, where there are many connections; nil = this one has its own.
+    init(_ tls: ServerTLS, timers: LoopTimers? = nil) {
+        self.tls = tls
+        self.timers = timers
+    }
+
+    private func setDeadline(
+        _ context: ChannelHandlerContext, _ time: Duration, _ action: @escaping () -> Void
+    ) {
+        let timer = deadline ?? LoopTimer(timers ?? LoopTimers(context.eventLoop))
+        deadline = timer
+        timer.set(time, action)
+    }
 
     private var isOpen: Bool { if case .open = phase { true } else { false } }
 
@@ -52,19 +65,13 @@ final class TLSHandler: ChannelDuplexHandler {
 
     /// Ends the connection unless the phase that it is in now ends in time.
     private func limit(_ context: ChannelHandlerContext, _ failure: HandshakeFailure, _ text: String) {
-        deadline?.cancel()
-        let time = TimeAmount.nanoseconds(tls.settings.handshakeTime.wholeNanoseconds)
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { [weak self] in
-            self?.refuse(context, failure, text)
-        }
+        setDeadline(context, tls.settings.handshakeTime) { [weak self] in self?.refuse(context, failure, text) }
     }
 
     /// The same for a handshake: the whole time is only for one that nobody waits for.
     private func limitHandshake(_ context: ChannelHandlerContext, left: Duration) {
-        deadline?.cancel()
         let time = min(left, TLSHandler.patience)
-        let loop = context.eventLoop.assumeIsolated()
-        deadline = loop.scheduleTask(in: .nanoseconds(time.wholeNanoseconds)) { [weak self] in
+        setDeadline(context, time) { [weak self] in
             guard let self else { return }
             guard left <= time || self.tls.lane.isCrowded else {
                 return self.limitHandshake(context, left: left - time)

@@ -71,9 +71,12 @@ public struct ScrapeTable: Sendable {
         _ poll: Connection, name: ScrapeName, host: String, labels: [HTTPField] = [], instance: UInt64 = 0,
         now: Instant
     ) -> [Action] {
-        guard clients[name] != nil || clients.count < limits.names else { return [.refuse(poll: poll)] }
-        var client = clients[name] ?? Client(host: host, labels: labels, lastSeen: now)
-        client.host = host
+        let known = clients.index(forKey: name)
+        guard known != nil || clients.count < limits.names else { return [.refuse(poll: poll)] }
+        // A name is kept once, not once for each place where it stands: there are thousands.
+        let name = known.map { clients[$0].key } ?? name
+        var client = known.map { clients[$0].value } ?? Client(host: "", labels: [], lastSeen: now)
+        if client.host != host { client.host = host == name.description ? name.description : host }
         client.labels = labels
         client.lastSeen = now
         guard client.queue.isEmpty else {
