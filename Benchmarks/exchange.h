@@ -49,6 +49,11 @@ static inline void die(const char *what) {
     exit(70);
 }
 
+static inline int ascending(const void *one, const void *other) {
+    float a = *(const float *)one, b = *(const float *)other;
+    return (a > b) - (a < b);
+}
+
 /* As many descriptors as the kernel lets root have, or the hard limit. */
 static inline void raise_descriptors(void) {
     struct rlimit wanted = {200000, 200000}, had;

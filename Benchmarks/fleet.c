@@ -24,8 +24,7 @@ static struct parked { char *instruction; int next; } *parked;
 static float *latencies;
 static size_t samples;
 static uint64_t serial;
-static long failures, wrong, reconnects, open_scrapes, left_unknown;
-static int wanted_status = 200, is_running;
+static long failures, wrong, reconnects, open_scrapes, left_unknown, wanted_status = 200, is_running;
 static double rate, next_due, end_of_run, hard_end;
 
 static void connect_to(struct connection *each, int kind, int client, int port) {
@@ -186,11 +185,6 @@ static void turn(int wait_ms) {
         fprintf(stderr, "the time is over\n");
         exit(75);
     }
-}
-
-static int ascending(const void *one, const void *other) {
-    float a = *(const float *)one, b = *(const float *)other;
-    return (a > b) - (a < b);
 }
 
 static void report(double seconds) {
