@@ -1,5 +1,6 @@
 import Actors
 import ArgumentParser
+import CLinux
 import Glibc
 
 /// The command line. `main` is synchronous: the main thread becomes the main loop (see `MainLoop`).
@@ -20,6 +21,7 @@ struct Godwit: ParsableCommand {
         ])
 
     static func main() {
+        fillStandardDescriptors()
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
@@ -27,6 +29,14 @@ struct Godwit: ParsableCommand {
         } catch {
             exit(withError: error)
         }
+    }
+
+    /// Opens /dev/null in the place of each standard descriptor that is closed. Otherwise the next file, socket or epoll
+    /// would take its number, and what is meant for standard error would be written there.
+    private static func fillStandardDescriptors() {
+        var opened: Int32 = 0
+        repeat { opened = godwit_open("/dev/null", O_RDWR, 0) } while opened >= 0 && opened <= 2
+        if opened > 2 { close(opened) }
     }
 }
 
