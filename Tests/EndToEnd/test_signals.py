@@ -121,6 +121,17 @@ class Stopping(EndToEnd):
         self.assertLessEqual(len(inside), 2, "missed ticks were made up for: %d" % len(inside))
 
 
+class Descriptors(EndToEnd):
+    """A daemon that somebody starts without standard input, output and error."""
+
+    def test_closed_ones_are_filled_so_that_no_line_goes_into_a_file_of_ours(self):
+        agent = self.agent(url=self.server().url, start=False)
+        agent.wrapper = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"]
+        agent.start()
+        for number in range(3):
+            self.assertEqual(os.readlink("/proc/%d/fd/%d" % (agent.pid, number)), "/dev/null")
+
+
 class SecondInstance(EndToEnd):
     """Two daemons on one state directory: the second goes, naming the first."""
 
@@ -134,6 +145,13 @@ class SecondInstance(EndToEnd):
         before = len(server.lines)
         self.wait_for_lines(server, before + SERIES)
         self.assertEqual(agent.request("/healthz")[0], 200, "the first one's socket is gone")
+
+    def test_a_backlog_of_its_own_does_not_let_it_in(self):
+        agent = self.agent(url=self.server().url)
+        agent.write_config(agent.text().replace(agent.spill, agent.spill + "-2"))
+        second = agent.run("run")
+        self.assertEqual(second.returncode, 75, second.stdout + second.stderr)
+        self.assertIn(str(agent.pid), second.stdout + second.stderr)
 
     def test_a_stale_socket_file_is_replaced(self):
         agent = self.agent(url=self.server().url, host_proc=self.proc(SERIES))

@@ -139,7 +139,7 @@ public struct SpillInspection: Sendable {
     }
 
     /// Gives up what is pending in a stream, of one reader or of all, counted as dropped by the operator; then removes
-    /// the segments that nobody needs. The caller holds the directory's `SpillLock`. Returns the points dropped by
+    /// the segments that nobody needs. The caller holds the directory's `DirectoryLock`. Returns the points dropped by
     /// reader. Errors: a cursor could not be written; nothing was removed then.
     public static func drop(
         directory: String, stream: String, reader: String?, now: Timestamp, disk: any Disk = LinuxDisk()

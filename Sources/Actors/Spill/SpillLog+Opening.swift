@@ -216,22 +216,25 @@ extension SpillLog {
         let earlier = readers
         rebase(by: diskEnd)
         readers = [:]
-        for key in Set(configured).union(cursors.keys) {
-            var state = ReaderState(cursors[key] ?? PendingSet(from: oldest))
+        for key in Set(configured).union(cursors.keys).union(earlier.keys) {
+            let (isConfigured, memory) = (configured.contains(key), earlier[key])
+            // One that came and went while there was no disk never had what is on it.
+            var state = ReaderState(cursors[key] ?? PendingSet(from: isConfigured ? oldest : diskEnd))
             state.published = cursors[key]
-            if configured.contains(key) {
+            if isConfigured || memory != nil {
                 state.pending.resume(end: diskEnd)
                 state.pending.demote(end: diskEnd)
-            } else {
-                state.pending.pause(end: diskEnd)
+            }
+            if let memory {
+                state.pending.append(memory.pending, shiftedBy: diskEnd, end: diskEnd)
+                state.waiters = memory.waiters
+            }
+            if !isConfigured {
+                state.pending.pause(end: memory == nil ? diskEnd : end)
                 if state.pending.backlogPoints == 0, state.pending.backlogBatches == 0 {
                     try? disk.remove(folder + "/" + SpillFiles.cursor(key))
                     continue
                 }
-            }
-            if let memory = earlier[key] {
-                state.pending.append(memory.pending, shiftedBy: diskEnd, end: diskEnd)
-                state.waiters = memory.waiters
             }
             readers[key] = state
         }

@@ -104,7 +104,7 @@ extension SpillLog {
         nextProbe = nil
         failures = 1  // One more failure and it is memory again.
         if !isRecovered {
-            recover(configured: Array(readers.keys))
+            recover(configured: configured)
             guard state == .ok else { return }
         }
         do throws(DiskError) {

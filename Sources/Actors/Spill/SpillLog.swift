@@ -82,11 +82,12 @@ public actor SpillLog {
     var signal: AsyncStream<Void>.Continuation?
     /// Until when `run` sleeps.
     private var sleepsUntil = Instant.zero
+    /// The readers that the configuration has, by file name.
     var configured: [String]
     var openWaiters: [AsyncStream<Void>.Continuation] = []
     var waiterNumber: UInt64 = 0
 
-    /// - Parameter directory: the spill root; the stream's folder is made in it. The caller holds its `SpillLock`.
+    /// - Parameter directory: the spill root; the stream's folder is made in it. The caller holds its `DirectoryLock`.
     public init(
         name: String, directory: String, settings: SpillSettings, readers: [String], disk: any Disk = LinuxDisk(),
         diskLoop: WorkLoop, syncLoop: WorkLoop, clock: any Clock,

@@ -49,19 +49,22 @@ struct Run: ParsableCommand {
             complain("cannot write to \(directory): \(String(cString: strerror(errno)))")
             throw ExitStatus.cannotCreate
         }
-        let lock = try takeLock(spillRoot)
-        defer { lock.release() }
+        // Both: two agents with a backlog each would still share files of output, positions in logs and the crash record.
+        let locks = [
+            try takeLock(state, DirectoryLock.stateFile), try takeLock(spillRoot, DirectoryLock.spillFile),
+        ]
+        defer { for lock in locks { lock.release() } }
         let live = !plain && isatty(1) == 1
         if live { log.quieten() }
         let status = try start(config, log, notify, state: state, spillRoot: spillRoot, live: live)
         if status != 0 { throw ExitCode(status) }
     }
 
-    private func takeLock(_ directory: String) throws -> SpillLock {
+    private func takeLock(_ directory: String, _ file: String) throws -> DirectoryLock {
         do {
-            return try SpillLock(directory: directory)
-        } catch SpillLock.Failure.held(let directory, let pid) {
-            complain("\(SpillLock.Failure.held(directory: directory, pid: pid)); only one agent can use it")
+            return try DirectoryLock(directory: directory, file: file)
+        } catch DirectoryLock.Failure.held(let directory, let pid) {
+            complain("\(DirectoryLock.Failure.held(directory: directory, pid: pid)); only one agent can use it")
             throw ExitStatus.temporaryFailure
         } catch {
             complain("\(error)")

@@ -242,9 +242,9 @@ struct SpillDrop: ParsableCommand {
             complain("this deletes points that were not delivered; repeat with --yes (see: godwit spill check)")
             throw ExitCode(64)
         }
-        let lock: SpillLock
-        do throws(SpillLock.Failure) {
-            lock = try SpillLock(directory: directory)
+        let lock: DirectoryLock
+        do throws(DirectoryLock.Failure) {
+            lock = try DirectoryLock(directory: directory, file: DirectoryLock.spillFile)
         } catch {
             complain("\(error)")
             if case .held = error { throw ExitStatus.temporaryFailure }

@@ -157,6 +157,7 @@ public struct PendingSet: Sendable, Hashable {
         rejected = rejected.addingSaturated(later.rejected)
         for index in dropped.indices { dropped[index] = dropped[index].addingSaturated(later.dropped[index]) }
         base = base.addingSaturated(later.base)
+        isPaused = later.isPaused
     }
 
     // MARK: The one way out

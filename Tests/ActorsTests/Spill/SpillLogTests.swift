@@ -173,10 +173,13 @@ import Testing
             unlink(path + "/lock")
             rmdir(path)
         }
-        let first = try SpillLock(directory: path)
-        #expect(throws: SpillLock.Failure.held(directory: path, pid: getpid())) { try SpillLock(directory: path) }
+        func lock() throws -> DirectoryLock {
+            try DirectoryLock(directory: path, file: DirectoryLock.spillFile)
+        }
+        let first = try lock()
+        #expect(throws: DirectoryLock.Failure.held(directory: path, pid: getpid())) { try lock() }
         first.release()
-        _ = try SpillLock(directory: path)
+        _ = try lock()
     }
 
     @Test("a removed reader keeps its backlog as an orphan, and takes it up when it comes back")

@@ -239,4 +239,24 @@ import Testing
         let balance = await log.balance("a")
         #expect(balance == Balance(sealed: 24, delivered: 24, rejected: 0, dropped: [:], pending: 0))
     }
+
+    @Test("an output that a reload takes away before the directory can be opened stays away, with what was its own")
+    func lateRecoveryWithoutAReader() async {
+        var bench = SpillBench(disk: disk)
+        bench.readers = ["a", "b"]
+        disk.update { $0.failure = EACCES }
+        let log = await bench.log()
+        for number in 0..<4 { await log.append(bench.batch(number)) }
+        await log.setReaders(["a"])
+        for number in 4..<6 { await log.append(bench.batch(number)) }
+        disk.update { $0.failure = nil }
+        bench.clock.advance(.seconds(61))
+        await log.turn()
+        await log.append(bench.batch(6))
+        #expect(await log.status().readers.filter(\.isOrphaned).map(\.name) == ["b"])
+        #expect(await log.balance("b") == Balance(sealed: 12, delivered: 0, rejected: 0, dropped: [:], pending: 12))
+        #expect(await log.drain("a").map(\.batch) == (0..<7).map { bench.batch($0) })
+        await log.setReaders(["a", "b"])
+        #expect(await log.drain("b").map(\.batch) == (0..<4).map { bench.batch($0) })
+    }
 }
