@@ -150,12 +150,26 @@ public struct TransferFailure: Error, Sendable, Hashable, CustomStringConvertibl
     }
 
     public var kind: Kind
-    /// libcurl's words, at most 256 bytes; holds no secret, since no URL given to libcurl does.
+    /// libcurl's words, at most 256 bytes, free of secrets.
     public var reason: String
 
     public init(_ kind: Kind, _ reason: String) {
         self.kind = kind
         self.reason = reason
+    }
+
+    /// libcurl's own words. Of all that it is given only the URL of a proxy can hold a password, and it quotes that one
+    /// whole where it cannot use it.
+    init(_ kind: Kind, libcurl words: String) {
+        self.init(kind, words)
+        guard words.hasPrefix("Unsupported proxy"), let open = words.firstIndex(of: "'") else { return }
+        let start = words.index(after: open)
+        if let close = words[start...].lastIndex(of: "'") {
+            reason = words[..<start] + Secret.redacted(url: String(words[start..<close])) + words[close...]
+        } else {
+            // Cut: perhaps in the middle of the password.
+            reason = words[..<start] + "***"
+        }
     }
 
     public var description: String { reason.isEmpty ? kind.rawValue : "\(kind.rawValue): \(reason)" }
