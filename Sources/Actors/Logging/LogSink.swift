@@ -86,7 +86,8 @@ public final class LogSink: Sendable {
     }
 
     private static func open(_ path: String) -> Int32 {
-        godwit_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        // O_NONBLOCK: a FIFO that nobody reads would hang the start, and no signal could end it.
+        godwit_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
     }
 
     /// A live page has the terminal: only what cannot wait is written, when that is where the log goes.

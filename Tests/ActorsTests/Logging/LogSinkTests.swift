@@ -39,6 +39,15 @@ struct LogSinkTests {
         #expect(value["n"]?.string == "1")
     }
 
+    @Test("a FIFO that nobody reads is refused at once and keeps nobody waiting")
+    func fifo() {
+        let place = TemporaryDirectory()
+        let path = place.path + "/log"
+        #expect(mkfifo(path, 0o600) == 0)
+        let agent = AgentConfig(OptionValues(SectionSpecs.agent, set: ["logfile": .string(path)]))
+        #expect(!LogSink(journal: false).configure(agent, reopen: true))
+    }
+
     @Test("a file that was renamed is left for a new one of its name")
     func reopened() {
         let place = TemporaryDirectory()
