@@ -61,9 +61,11 @@ final class LocalListener {
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw TunnelFailure(.listenFailed, "\(path) is in the way and is no socket")
         }
-        let probe = KernelAddress.unix(path)?.connectedSocket() ?? -1
-        if probe >= 0 {
-            close(probe)
+        guard let address = KernelAddress.unix(path) else { return }
+        let probe = address.makeSocket()
+        defer { if probe >= 0 { close(probe) } }
+        // Only what nobody listens at is left over. One whose queue is full (EAGAIN) is alive, and may be another's.
+        guard probe >= 0, address.beginConnect(probe) == ECONNREFUSED else {
             throw TunnelFailure(.portInUse, "somebody else answers at \(path)")
         }
         unlink(path)

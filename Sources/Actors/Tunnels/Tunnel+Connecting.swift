@@ -55,10 +55,12 @@ extension Tunnel {
 
     private func dial(_ material: TunnelMaterial, until deadline: Instant) async throws(TunnelFailure) -> Int32 {
         if let via { return try await via.openStream(to: .tcp(spec.server)) }
+        defer { dialing = nil }
         return try await wait { done in
             let dialer = Dialer(
                 material.addresses, what: "\(spec.server)", deadline: deadline, refused: .dialFailed,
                 timedOut: .dialTimeout, loop: loop, completion: done)
+            dialing = dialer
             dialer.start()
         }
     }
@@ -80,7 +82,14 @@ extension Tunnel {
             let seconds = spec.timing.authenticate.inSeconds
             link.end(TunnelFailure(.handshakeFailed, "handshake and authentication took longer than \(seconds) s"))
         }
-        outcome = try await wait { done in setUp(material, done) }
+        link.didEnd = { _ in }
+        do throws(TunnelFailure) {
+            outcome = try await wait { done in setUp(material, done) }
+        } catch {
+            // Ended by its own failure as a rule; not by a stop that came before the wait.
+            link.end(error)
+            throw error
+        }
         guard let (link, judge) = newSession else { throw TunnelFailure(.stopped, "") }
         if let key = judge.newKey, keepsNewKeys { keep(key) }
         return link

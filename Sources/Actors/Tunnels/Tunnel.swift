@@ -25,6 +25,8 @@ public actor Tunnel {
     var sideLinks: [SSHLink] = []
     /// A session that is being set up, with the judge of its host key.
     var newSession: (link: SSHLink, judge: HostKeyJudge)?
+    /// Ended by a stop, since nobody would close what it connects later.
+    var dialing: Dialer?
     var isReady = false
     var tracker: StateTracker
     /// Why the session that is about to begin must not, found out after its key was accepted.
@@ -114,6 +116,7 @@ public actor Tunnel {
         for side in sideLinks { side.end(failure) }
         link?.end(failure)
         newSession?.link.end(failure)
+        dialing?.cancel(failure)
         interrupt?(failure)
         wakePause?()
     }

@@ -71,4 +71,26 @@ struct LocalListenerTests {
         }
         #expect(states == [true, true])
     }
+
+    @Test("somebody who is too busy to answer is not taken for dead")
+    func busy() async {
+        let states = await onLoop { path -> [Bool] in
+            guard let address = KernelAddress.unix(path) else { return [] }
+            let other = address.listeningSocket(backlog: 0)
+            var waiting: [Int32] = []
+            // Until its queue is full.
+            while waiting.count < 64 {
+                let descriptor = address.connectedSocket()
+                guard descriptor >= 0 else { break }
+                waiting.append(descriptor)
+            }
+            let listener = Self.make(path)
+            let states = [waiting.count < 64, listener == nil, Self.isThere(path)]
+            listener?.close()
+            for descriptor in waiting + [other] { close(descriptor) }
+            unlink(path)
+            return states
+        }
+        #expect(states == [true, true, true])
+    }
 }
