@@ -43,7 +43,7 @@ public struct ProgramEnd: Sendable, Hashable {
 ///
 /// Each has its own process group, no standard input, an environment of PATH and `LC_ALL=C`, and is killed with all that
 /// it started when the time is over. Promises: an answer shortly after the deadline at the latest, whatever a program
-/// does. Bounds: at most four threads, `outputLimit` bytes of output a program.
+/// does. Bounds: at most `threadLimit` threads, `outputLimit` bytes of output a program.
 final class ProgramRunner: Sendable {
     static let threadLimit = 16
     static let outputLimit = 1 << 20

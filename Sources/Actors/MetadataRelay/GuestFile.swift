@@ -28,6 +28,8 @@ struct GuestFile {
         switch GuestFile.content(path) {
         case .failure(let complaint):
             trouble = complaint.text
+            // No descriptor left, a disk that fails: its cause does not show in the file, so it is tried again.
+            hasLooked = false
             return nil
         case .success(let bytes):
             let (table, issues) = GuestTable.parse(bytes, file: path)

@@ -3,9 +3,8 @@ import Glibc
 import Pipeline
 import Synchronization
 
-/// A thread of its own with an epoll loop: jobs, file descriptors and timers. Three exist in the whole process: the I/O
-/// loop, which owns every libcurl transfer, the disk loop, on which the spill log and the file output may block in a
-/// write, and the sync loop, which may block in `fdatasync`. An actor lives here by returning
+/// A thread of its own with an epoll loop: jobs, file descriptors and timers, for C handles that bring descriptors along
+/// and for calls that may block. `ARCHITECTURE.md` lists those that exist. An actor lives here by returning
 /// `asUnownedSerialExecutor()` as its `unownedExecutor`.
 ///
 /// The thread starts with the first job, its stack is 256 KiB, and it lives as long as the process.
