@@ -232,7 +232,8 @@ final class CurlTransfer {
         var text = String(cString: errorText)
         if text.isEmpty { text = String(cString: curl_easy_strerror(code)) }
         if isHeaderTooLong { text = "reply headers longer than \(Self.headerLimit) bytes" }
-        let failure = forbidden.map { TransferFailure(.forbidden, $0) } ?? TransferFailure(kind(of: code), libcurl: text)
+        let failure =
+            forbidden.map { TransferFailure(.forbidden, $0) } ?? TransferFailure(kind(of: code), libcurl: text)
         if answered != nil { return .success(reply(status, now: now, failure: failure)) }
         return .failure(failure)
     }
