@@ -1,7 +1,8 @@
 import CLinux
 import Glibc
 
-/// The lock on a directory of ours, of the spill or of all state: one process at a time. Held until `release` or the end of the process.
+/// The lock on a directory of ours, of the spill or of all state: one process at a time. Held until `release` or the end
+/// of the process.
 ///
 /// Why flock: the kernel gives it up when the holder dies, so a stale file never blocks a start.
 public final class DirectoryLock: Sendable {
