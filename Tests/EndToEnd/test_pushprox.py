@@ -255,10 +255,15 @@ class Proxy(ProxyAlone):
         self.waits(agent, 2)
         scrape = Scrape(self.port, "http://a.example/m")
         request = busy.answer()[1]
-        push = busy.make()
-        push.connect()
         os.kill(agent.pid, signal.SIGTERM)
         self.assertEqual(idle.answer()[0], 204)
+        # The port is open until the last push is in: it needs a new connection.
+        self.assertEqual(self.client("b.example").poll().answer()[0], 503)
+        self.assertEqual(Scrape(self.port, "http://a.example/m").done().status, 503)
+        health = busy.make()
+        health.request("GET", "/healthz")
+        self.assertEqual(health.getresponse().status, 503)
+        push = busy.make()
         push.request("POST", "/push", inner(request, b"last 1\n"))
         self.assertEqual(push.getresponse().status, 200)
         self.assertEqual((scrape.done().status, scrape.body), (200, b"last 1\n"))

@@ -63,11 +63,9 @@ public actor ScrapeProxy {
         await stop(hub)
     }
 
-    /// Ends it all, once what is under way has ended or its time is over.
+    /// Ends it all, once what is under way has ended or its time is over. The ports stay open meanwhile: a push may need a
+    /// new connection, and whoever asks after the health shall hear of the stop.
     private func stop(_ hub: NIOLoopBound<ScrapeHub>) async {
-        let listeners = channels
-        channels = []
-        for channel in listeners { try? await channel.close().get() }
         try? await eventLoop.submit { hub.value.drain() }.get()
         let drained = eventLoop.makePromise(of: Void.self)
         ScrapeProxy.watchDrain(

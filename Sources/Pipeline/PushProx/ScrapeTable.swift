@@ -72,7 +72,7 @@ public struct ScrapeTable: Sendable {
         now: Instant
     ) -> [Action] {
         let known = clients.index(forKey: name)
-        guard known != nil || clients.count < limits.names else { return [.refuse(poll: poll)] }
+        guard !isDraining, known != nil || clients.count < limits.names else { return [.refuse(poll: poll)] }
         // A name is kept once, not once for each place where it stands: there are thousands.
         let name = known.map { clients[$0].key } ?? name
         var client = known.map { clients[$0].value } ?? Client(host: "", labels: [], lastSeen: now)

@@ -197,6 +197,7 @@ struct ScrapeTableTests {
         _ = ask(&table, 2)
         #expect(table.drain() == [.fail(scrape: 2, .draining)])
         #expect(ask(&table, 3) == .fail(scrape: 3, .draining))
+        #expect(table.poll(11, name: name, host: "a", now: start) == [.refuse(poll: 11)])
         #expect(table.owner(of: "id1")?.scrape == 1)
     }
 
