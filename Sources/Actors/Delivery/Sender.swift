@@ -116,8 +116,7 @@ public actor Sender {
                     "undeliverable": "\(undeliverable)", "reason": "\(reason)",
                 ])
         }
-        await log.resolve(
-            stored.sequence, for: output, delivered: delivered, rejected: rejected, undeliverable: undeliverable)
+        await log.resolve(stored.sequence, for: output, delivered: delivered, rejected: rejected)
     }
 
     /// Brings a batch to its end; nil when a live one gives way because no route is usable.

@@ -59,8 +59,8 @@ public struct Route: Sendable {
 public protocol BatchSource: Actor {
     /// The next pending batch of the lane; waits for one, until the task is cancelled.
     func next(for reader: String, lane: Lane) async throws -> StoredBatch
-    /// The destination has decided about every point: so many are there, it refused so many, so many cannot be sent.
-    func resolve(_ sequence: UInt64, for reader: String, delivered: Int, rejected: Int, undeliverable: Int)
+    /// The destination has decided: so many points are there, it refused so many; what is left cannot be sent.
+    func resolve(_ sequence: UInt64, for reader: String, delivered: Int, rejected: Int)
     /// The outstanding live batch failed: it and all pending live batches join the backlog.
     func demote(reader: String)
 }

@@ -23,6 +23,8 @@ public final class LogSink: Sendable {
     public static let repeatWindow = Duration.seconds(60)
     /// Enough for some lines about each of a thousand tunnels.
     static let memoryLimit = 4_096
+    /// What a pipe takes at once when it is writable at all; a longer line is cut to its beginning.
+    static let lineBytes = Int(PIPE_BUF)
 
     private struct Repeat {
         var since: Instant
@@ -131,11 +133,11 @@ public final class LogSink: Sendable {
             if repeats > 0 { metadata["repeated"] = "\(repeats)" }
             if state.lost > 0 { metadata["lines_lost"] = "\(state.lost)" }
             state.lost = 0
-            let text =
-                switch state.format {
-                case .text: LogSink.text(label, level, message, metadata, journal: state.toJournal)
-                case .structured: LogSink.json(label, level, message, metadata)
-                }
+            var text = LogSink.line(label, level, message, metadata, state)
+            if text.utf8.count > LogSink.lineBytes {
+                let start = String(decoding: message.utf8.prefix(512), as: UTF8.self)
+                text = LogSink.line(label, level, start, ["bytes_of_line": "\(text.utf8.count)"], state)
+            }
             return (text, descriptor ?? state.descriptor)
         }
         guard var line else { return }
@@ -171,6 +173,15 @@ public final class LogSink: Sendable {
         }
         state.repeats[key] = Repeat(since: now, suppressed: 0)
         return suppressed
+    }
+
+    private static func line(
+        _ label: String, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata, _ state: State
+    ) -> String {
+        switch state.format {
+        case .text: text(label, level, message, metadata, journal: state.toJournal)
+        case .structured: json(label, level, message, metadata)
+        }
     }
 
     private static func text(

@@ -20,11 +20,9 @@ extension SpillLog {
         }
     }
 
-    /// What became of a batch: `delivered` and `rejected` points, `undeliverable` ones given up by the sender. What the
-    /// three leave over of the batch counts as undeliverable. Stale calls are ignored.
-    public func resolve(
-        _ sequence: UInt64, for reader: String, delivered: Int, rejected: Int, undeliverable: Int = 0
-    ) {
+    /// What became of a batch: `delivered` and `rejected` points; what the two leave over counts as undeliverable. Stale
+    /// calls are ignored.
+    public func resolve(_ sequence: UInt64, for reader: String, delivered: Int, rejected: Int) {
         let key = SpillFiles.sanitised(reader)
         guard var entry = readers[key], let lane = entry.outstanding.first(where: { $0.value.sequence == sequence })
         else { return }

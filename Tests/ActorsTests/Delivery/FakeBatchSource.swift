@@ -7,7 +7,6 @@ actor FakeBatchSource: BatchSource {
         var sequence: UInt64
         var delivered: Int
         var rejected: Int
-        var undeliverable: Int
     }
 
     private var lanes: [Lane: [StoredBatch]] = [:]
@@ -31,10 +30,10 @@ actor FakeBatchSource: BatchSource {
         }
     }
 
-    func resolve(_ sequence: UInt64, for reader: String, delivered: Int, rejected: Int, undeliverable: Int) {
+    func resolve(_ sequence: UInt64, for reader: String, delivered: Int, rejected: Int) {
         for lane in Lane.allCases where outstanding[lane]?.sequence == sequence { outstanding[lane] = nil }
         resolutions.append(
-            Resolution(sequence: sequence, delivered: delivered, rejected: rejected, undeliverable: undeliverable))
+            Resolution(sequence: sequence, delivered: delivered, rejected: rejected))
     }
 
     func demote(reader: String) {

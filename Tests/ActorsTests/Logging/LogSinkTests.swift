@@ -147,6 +147,10 @@ struct LogSinkTests {
         let sink = LogSink(journal: false, descriptor: ends[1])
         // Far more than a pipe holds.
         for number in 0..<2_000 { sink.logger("x").error("\(number) \(String(repeating: "x", count: 200))") }
+        // Room for a page is made, and a line longer than that comes.
+        var page = [UInt8](repeating: 0, count: 4_096)
+        #expect(read(ends[0], &page, page.count) == page.count)
+        sink.logger("x").error("long", metadata: ["reason": "\(String(repeating: "x", count: 20_000))"])
         close(ends[0])
         close(ends[1])
     }
