@@ -270,7 +270,8 @@ class Scraping(WithExporters):
     @takes(20)
     def test_what_promtool_takes_is_taken(self):
         self.needs_program("promtool")
-        seed = random.randrange(1 << 32)
+        # The pages that once showed something; others in the long form.
+        seed = random.randrange(1 << 32) if is_long() else 2977316198
         print("  seed %d" % seed)
         maker = random.Random(seed)
         exporter = self.exporter()

@@ -29,7 +29,7 @@ public func fuzzExposition(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt
     for format in [ExpositionFormat.text, .openMetrics] {
         let page = table.page(now: .zero, format: format)
         check(page.bytes, samples: table.count)
-        var reader = ExpositionReader(page.bytes, format: .text)
+        var reader = ExpositionReader(page.bytes, format: format)
         var samples = 0
         while let family = reader.next() { samples += family.samples.count }
         precondition(reader.issueCount == 0 && samples <= table.count, "a page that we cannot read ourselves")

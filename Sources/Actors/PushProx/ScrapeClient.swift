@@ -14,6 +14,7 @@ public actor ScrapeClient {
     /// A real proxy does not answer before there is a scrape. A poll that has hung for so long is begun anew, so that a
     /// middlebox that forgot it does no harm for ever.
     private static let longestPoll = Duration.seconds(900)
+    private static let shortestPoll = Duration.seconds(1)
 
     private let settings: ScrapeClientSettings
     private let http: any HTTPClient
@@ -25,6 +26,8 @@ public actor ScrapeClient {
     private let budget: BodyBudget
     private var polls: [String: ScrapePollFigures] = [:]
     private var figuresNow = ScrapeClientFigures()
+    /// Scrapes whose answer is not pushed yet, refused ones too.
+    private var unanswered = 0
 
     public init(
         settings: ScrapeClientSettings, http: any HTTPClient, clock: any Clock, pages: @escaping Pages, log: Logger
@@ -92,8 +95,11 @@ public actor ScrapeClient {
                 case .again:
                     isOurs = true
                     went(well: true, key)
-                    backoff.reset()
-                    continue
+                    // An empty answer is worth a wait: one that comes at once, again and again, must not be a loop.
+                    if clock.now - began >= Self.shortestPoll {
+                        backoff.reset()
+                        continue
+                    }
                 case .nameTaken:
                     figuresNow.evictions += 1
                     went(well: false, key, "another client polls under this name")
@@ -134,6 +140,13 @@ public actor ScrapeClient {
     private func answer(
         _ head: InnerHead, _ place: ScrapeProxyPlace, _ name: String, arrived: Instant, proxyStreams: Bool
     ) async {
+        // A proxy that gives scrapes faster than it takes answers goes without those that are too many.
+        guard unanswered < settings.scrapesLimit.multipliedSaturated(by: 4) else {
+            figuresNow.scrapes["dropped", default: 0] += 1
+            return
+        }
+        unanswered += 1
+        defer { unanswered -= 1 }
         let granted = ScrapeTimeout.parse(
             head.fields.first("x-prometheus-scrape-timeout-seconds"), fallback: .seconds(10),
             limit: settings.timeoutLimit)

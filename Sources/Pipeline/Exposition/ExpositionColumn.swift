@@ -90,7 +90,8 @@ struct ExpositionColumn: Sendable, Hashable {
     static func nodes(_ schema: Schema, _ measurement: String) -> [ExpositionColumn] {
         var columns: [ExpositionColumn] = []
         for (column, field) in schema.fields.enumerated() where field.kind != .string {
-            for name in NodeNames.names(measurement, field.key) {
+            // Some are made of what the field is called, and anybody may call a measurement like one of ours.
+            for name in NodeNames.names(measurement, field.key) where ExpositionName.isMetric(name.metric) {
                 var scale = name.scale
                 if let other = name.minus {
                     guard let index = schema.fields.firstIndex(where: { $0.key == other }) else { continue }

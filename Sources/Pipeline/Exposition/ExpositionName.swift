@@ -30,6 +30,13 @@ public enum ExpositionName {
         return name == "__name__" ? nil : name
     }
 
+    /// Whether Prometheus takes it as the name of a metric as it is.
+    static func isMetric(_ name: String) -> Bool {
+        let scalars = name.unicodeScalars
+        guard let first = scalars.first, isMetric(first, isFirst: true) else { return false }
+        return scalars.allSatisfy { isMetric($0, isFirst: false) }
+    }
+
     /// Whether Prometheus takes it as the name of a label as it is.
     static func isLabel(_ name: String) -> Bool {
         let scalars = name.unicodeScalars

@@ -147,6 +147,8 @@ public struct ExpositionReader: Sendable {
         line.skipBlanks()
         let rest = line.at..<line.end
         if isType {
+            // In text a declaration that says nothing is none.
+            if format == .text, rest.isEmpty { return }
             begin(text)
             guard let kind = ExpositionKind(word: cursor.text(cursor.trimmed(rest))) else {
                 complain(.badType)

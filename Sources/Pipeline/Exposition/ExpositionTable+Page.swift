@@ -35,7 +35,9 @@ extension ExpositionTable {
             if guessed.contains(name), note.kind == .untyped { note.kind = .histogram }
             let isWhole = note.kind == .histogram || note.kind == .summary
             // A reader takes what looks like a part of a family that it knows for one, its declaration too.
-            if isWhole, isValid(name, metrics, note.kind), !MetricNotes.parts(name).contains(where: wholes.contains) {
+            if isWhole, isValid(name, metrics, note.kind), hasAllParts(name, metrics, note.kind, format),
+                !MetricNotes.parts(name).contains(where: wholes.contains)
+            {
                 wholes.insert(name)
                 begin(name, note, in: &text)
                 var before: (metric: String, labels: String) = ("", "")
@@ -113,6 +115,17 @@ extension ExpositionTable {
             }
         }
         return true
+    }
+
+    /// Whether no other family has a metric that is called like this one, or like a part of it.
+    private func hasAllParts(
+        _ name: String, _ metrics: [String], _ kind: ExpositionKind, _ format: ExpositionFormat
+    ) -> Bool {
+        ([""] + kind.suffixes.map { "\($0)" }).allSatisfy { suffix in
+            // Text has no times of creation: such a name is one like any other.
+            if format == .text, suffix == "_created" { return true }
+            return families[name + suffix] == nil || metrics.contains(name + suffix)
+        }
     }
 
     /// The samples of a histogram or summary: those of one series together, by rising bounds.

@@ -63,6 +63,14 @@ struct ExpositionPageTests {
                 "h_bucket,le=1 value=1 1\nh_count_bucket,le=1 value=1 1\n",
                 notes: [("h", .histogram), ("h_count", .histogram)]
             ).filter { $0.hasPrefix("#") } == ["# TYPE h histogram", "# TYPE h_count_bucket untyped"])
+        // And a name is declared once, though its metric belongs to a family that is no whole one.
+        #expect(
+            page(
+                "y value=1 1\ny_count value=1 1\ny_count_bucket,le=1 value=1 1\n",
+                notes: [("y", .summary), ("y_count", .histogram)]
+            ).filter { $0.hasPrefix("#") } == [
+                "# TYPE y untyped", "# TYPE y_count untyped", "# TYPE y_count_bucket untyped",
+            ])
     }
 
     @Test("OpenMetrics: counters without _total in their family's name, units, seconds, the end")
