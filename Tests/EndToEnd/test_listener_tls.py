@@ -39,14 +39,8 @@ class ListenerTLS(EndToEnd):
         except ConnectionRefusedError:
             return False
 
-    def context(self, pair=None):
-        made = ssl.create_default_context(cafile=self.authority.certificate)
-        if pair:
-            made.load_cert_chain(*pair)
-        return made
-
     def fetch(self, pair=None, context=None, path="/metrics"):
-        context = context or self.context(pair)
+        context = context or self.authority.context(pair)
         with urllib.request.urlopen("https://localhost:%d%s" % (self.port, path), timeout=20, context=context) as reply:
             return reply.read().decode()
 
@@ -74,7 +68,7 @@ class ListenerTLS(EndToEnd):
                     client.recv(4096)
                 except OSError:
                     pass
-        old = self.context()
+        old = self.authority.context()
         old.minimum_version = ssl.TLSVersion.TLSv1
         old.set_ciphers("ALL:@SECLEVEL=0")
         old.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -111,7 +105,7 @@ class ListenerTLS(EndToEnd):
     def test_renewed_files_are_taken_up_and_no_connection_is_dropped(self):
         agent = self.running()
         wait_until(lambda: "net_bytes_recv" in self.fetch(), 30, "the page")
-        kept = http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.context())
+        kept = http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.authority.context())
         kept.request("GET", "/metrics")
         self.assertEqual(kept.getresponse().read()[:1], b"#")
         before = self.serial()
@@ -132,7 +126,7 @@ class ListenerTLS(EndToEnd):
 
     def serial(self):
         with socket.create_connection(("127.0.0.1", self.port), 20) as plain:
-            with self.context().wrap_socket(plain, server_hostname="localhost") as client:
+            with self.authority.context().wrap_socket(plain, server_hostname="localhost") as client:
                 return client.getpeercert()["serialNumber"]
 
     def test_a_certificate_that_cannot_be_used_is_an_output_that_is_down(self):
@@ -160,7 +154,7 @@ class ListenerTLS(EndToEnd):
             "service_address": "127.0.0.1:%d" % self.port, "tls_cert": self.pair[0], "tls_key": self.pair[1],
             "tls_allowed_cacerts": [self.authority.certificate]})])
         wait_until(self.listens, 30, "the port")
-        client = self.context(self.authority.issue("writer"))
+        client = self.authority.context(self.authority.issue("writer"))
         lines = "".join("app v=%d %d\n" % (n, n) for n in range(1, 20001))
         request = urllib.request.Request("https://localhost:%d/write?db=x" % self.port, lines.encode(), method="POST")
         with urllib.request.urlopen(request, timeout=30, context=client) as reply:

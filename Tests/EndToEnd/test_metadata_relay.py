@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 import struct
 import subprocess
 import time
@@ -480,9 +479,7 @@ class Secure(Relay):
         options = {"listen_tls_cert": pair[0], "listen_tls_key": pair[1],
                    "listen_tls_allowed_cacerts": [authority.certificate], "listen_tls_max_handshakes": 4}
         agent = self.relay(database.url, options)
-        none = ssl.create_default_context(cafile=authority.certificate)
-        guest = ssl.create_default_context(cafile=authority.certificate)
-        guest.load_cert_chain(*authority.issue("guest"))
+        none, guest = authority.context(), authority.context(authority.issue("guest"))
         self.assertEqual(self.ask(guest), 204)
         wait_until(lambda: any(line.startswith(b"m,") and b"vm_id=id-a" in line for line in database.lines), 30, "it")
         with self.assertRaises(OSError):

@@ -2,7 +2,6 @@
 of connection, on both sides. `docs/testing.md` has the list of them all and which test meets each."""
 import os
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -11,7 +10,7 @@ from support import recorded
 from support.case import EndToEnd, takes
 from support.certificates import Authority, server_context
 from support.influx import free_port
-from support.processes import wait_until
+from support.processes import serve_each, wait_until
 from support.pushprox import RawClient, Scrape, client_config, field, listens, proxy_config
 from test_pushprox import PAGE, inner
 
@@ -381,7 +380,7 @@ class Responses(Edges):
         authority = Authority(self.folder())
         pair = authority.issue("server")
         self.running({"tls_cert": pair[0], "tls_key": pair[1]})
-        context = ssl.create_default_context(cafile=authority.certificate)
+        context = authority.context()
         client = RawClient(self.port, "a.example", context).poll()
         self.waits()
         scrape = Scrape(self.port, self.url(), context=context)
@@ -421,14 +420,7 @@ class Client(Edges):
             finally:
                 connection.close()
 
-        def accept():
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-        threading.Thread(target=accept, daemon=True).start()
+        serve_each(server, serve)
         return server.getsockname()[1]
 
     def with_client(self, targets, names=1):

@@ -164,9 +164,9 @@ class OptionalCertificates(TLSPeers):
     def test_with_or_without_a_certificate(self):
         agent = self.secure({"tls_client_auth": "optional"}, names=[
             {"name": "t.example", "token_sha256": [hashlib.sha256(b"s3cret").hexdigest()]}, {"name": "*"}])
-        mine = self.context(self.authority.issue("mine", names="DNS:t.example"))
-        foreign = self.context(self.authority.issue("foreign", names="DNS:else.example"))
-        none = self.context()
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:t.example"))
+        foreign = self.authority.context(self.authority.issue("foreign", names="DNS:else.example"))
+        none = self.authority.context()
         for name, context, headers, status in (
                 ("t.example", mine, {}, 204), ("t.example", none, bearer("s3cret"), 204),
                 ("t.example", foreign, bearer("s3cret"), 204), ("t.example", none, {}, 401),
@@ -175,7 +175,7 @@ class OptionalCertificates(TLSPeers):
                 ("else.example", none, bearer("s3cret"), 403), ("else.example", mine, {}, 403)):
             self.assertEqual(self.poll(name, context, dict(QUICK, **headers)).answer()[0], status,
                              (name, status, headers))
-        expired = self.context(self.authority.issue("old", names="DNS:t.example", days=-1))
+        expired = self.authority.context(self.authority.issue("old", names="DNS:t.example", days=-1))
         with self.assertRaises(OSError):
             self.poll("t.example", expired, bearer("s3cret")).answer()
         self.assertIn("without a certificate nobody may use the name else.example", agent.log_text())
@@ -194,6 +194,6 @@ class OptionalCertificates(TLSPeers):
         client = self.poll("t.example", mine)
         self.waiting(agent)
         scrape = Scrape(self.port, "http://t.example/m")
-        renewed = RawClient(self.secure_port, "", self.context(self.authority.issue("mine2", names="DNS:t.example")))
+        renewed = RawClient(self.secure_port, "", self.authority.context(self.authority.issue("mine2", names="DNS:t.example")))
         self.assertEqual(renewed.push(inner(client.answer()[1])), (200, b""))
         self.assertEqual(scrape.done().status, 200)

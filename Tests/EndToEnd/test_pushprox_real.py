@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -224,21 +223,15 @@ class Certificates(Peers):
         return self.proxy(listener={"tls_cert": pair[0], "tls_key": pair[1],
                                     "tls_allowed_cacerts": [self.authority.certificate]})
 
-    def context(self, pair=None):
-        made = ssl.create_default_context(cafile=self.authority.certificate)
-        if pair:
-            made.load_cert_chain(*pair)
-        return made
-
     def place(self, pair):
         return {"url": "https://localhost:%d" % self.port, "tls_ca": self.authority.certificate, "tls_cert": pair[0],
                 "tls_key": pair[1]}
 
     def test_a_client_polls_under_its_own_names_only(self):
         proxy = self.secure()
-        mine = self.context(self.authority.issue("mine", names="DNS:t.example,DNS:*.w.example"))
-        foreign = self.context(self.authority.issue("foreign", names="DNS:else.example"))
-        bare = self.context(self.authority.issue("bare", subject="t.example", names=None))
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:t.example,DNS:*.w.example"))
+        foreign = self.authority.context(self.authority.issue("foreign", names="DNS:else.example"))
+        bare = self.authority.context(self.authority.issue("bare", subject="t.example", names=None))
         for name in ("T.example.", "a.w.example"):
             polling = RawClient(self.port, name, mine).poll({"X-Godwit-Poll-Seconds": "1"})
             self.assertEqual(polling.answer()[0], 204, name)
@@ -257,7 +250,7 @@ class Certificates(Peers):
         self.assertEqual(scrape.done().body, b"right 1\n")
         other = Authority(self.files, "other").issue("wrong", names="DNS:t.example")
         expired = self.authority.issue("old", names="DNS:t.example", days=-1)
-        for context in (self.context(), self.context(other), self.context(expired)):
+        for context in (self.authority.context(), self.authority.context(other), self.authority.context(expired)):
             with self.assertRaises(OSError):
                 RawClient(self.port, "t.example", context).poll().answer()
         with self.assertRaises((OSError, http.client.HTTPException, AssertionError)):
@@ -272,7 +265,7 @@ class Certificates(Peers):
             [self.place(pair)], [{"name": "t.example", "url": "http://127.0.0.1:%d" % target}],
             retry_initial_wait="100ms"))
         self.waiting(proxy)
-        scraper = self.context(self.authority.issue("prometheus", names="DNS:prometheus.example"))
+        scraper = self.authority.context(self.authority.issue("prometheus", names="DNS:prometheus.example"))
         failed, stop = [], threading.Event()
 
         def scrape_on():

@@ -13,7 +13,7 @@ from support import recorded
 from support.case import EndToEnd, takes
 from support.certificates import Authority, server_context
 from support.influx import free_port
-from support.processes import wait_until
+from support.processes import serve_each, wait_until
 from support.pushprox import Scrape, client_config, listens, proxy_config
 
 NAME = "client-a.example.test"
@@ -540,15 +540,7 @@ class Target:
         server = socket.create_server(("127.0.0.1", 0))
         test.addCleanup(server.close)
         self.port = server.getsockname()[1]
-        threading.Thread(target=self.accept, args=(server,), daemon=True).start()
-
-    def accept(self, server):
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        serve_each(server, self.serve)
 
     def serve(self, connection):
         try:
@@ -623,15 +615,7 @@ class StandIn:
 
     def listen(self):
         self.server.listen(16)
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        serve_each(self.server, self.serve)
 
     def serve(self, connection):
         try:

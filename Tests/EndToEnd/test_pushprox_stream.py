@@ -9,7 +9,7 @@ from support.agent import table
 from support.case import EndToEnd
 from support.influx import free_port
 from support.pages import Pages, Reader, digest, page
-from support.processes import wait_until
+from support.processes import serve_each, wait_until
 from support.pushprox import Scrape, client_config, field, listens, proxy_config
 
 MIB = 1 << 20
@@ -30,15 +30,7 @@ class StandIn:
         self.instructions, self.polls, self.pushes = [], [], []
         self.more = threading.Condition()
         case.addCleanup(self.server.close)
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        serve_each(self.server, self.serve)
 
     def serve(self, connection):
         try:

@@ -49,12 +49,6 @@ class TLSPeers(Peers):
         wait_until(lambda: listens(self.secure_port) and listens(self.port), 30, "the proxy listens")
         return agent
 
-    def context(self, pair=None):
-        made = ssl.create_default_context(cafile=self.authority.certificate)
-        if pair:
-            made.load_cert_chain(*pair)
-        return made
-
     def figures(self, agent):
         return agent.status()["pushprox"]["proxy"]
 
@@ -85,9 +79,9 @@ class Refusals(TLSPeers):
     def test_each_bad_peer_is_refused_with_its_reason(self):
         gone = self.authority.issue("gone", names="DNS:t.example")
         agent = self.secure({"tls_crl": self.authority.revoke(gone[0])})
-        mine = self.context(self.authority.issue("mine", names="DNS:t.example"))
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:t.example"))
         self.assertEqual(self.poll("t.example", mine, {"X-Godwit-Poll-Seconds": "1"}).answer()[0], 204)
-        old = self.context()
+        old = self.authority.context()
         old.minimum_version = ssl.TLSVersion.TLSv1
         old.set_ciphers("ALL:@SECLEVEL=0")
         old.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -102,7 +96,7 @@ class Refusals(TLSPeers):
                 ("version", "unsupported protocol", old),
                 ("refused_by_peer", "alert unknown ca", untrusting)):
             if not isinstance(context, ssl.SSLContext):
-                context = self.context(context)
+                context = self.authority.context(context)
             with self.assertRaises(OSError, msg=reason):
                 self.poll("t.example", context).answer()
             wait_until(lambda: self.figures(agent)["tls_failures"].get(reason) == 1, 30, "%s is counted" % reason)
@@ -119,17 +113,17 @@ class Refusals(TLSPeers):
         self.assertEqual(self.figures(agent)["refusals"], 0)
         # A handshake on the port without TLS.
         with self.assertRaises(OSError):
-            self.context().wrap_socket(socket.create_connection(("127.0.0.1", self.port), 20),
+            self.authority.context().wrap_socket(socket.create_connection(("127.0.0.1", self.port), 20),
                                        server_hostname="localhost")
         wait_until(lambda: "a TLS handshake came to a port without TLS" in agent.log_text(), 30, "the reason in the log")
         # A common name is no name.
-        bare = self.context(self.authority.issue("bare", subject="t.example", names=None))
+        bare = self.authority.context(self.authority.issue("bare", subject="t.example", names=None))
         self.assertEqual(self.poll("t.example", bare).answer(), (403, b""))
         self.assertEqual(self.figures(agent)["refusals_by_reason"], {"tls_on_plain_port": 1, "name": 1})
         self.assertEqual(self.poll("t.example", mine, {"X-Godwit-Poll-Seconds": "1"}).answer()[0], 204)
 
     def test_a_list_of_revoked_certificates_that_cannot_be_used_lets_nobody_in(self):
-        mine = self.context(self.authority.issue("mine", names="DNS:t.example"))
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:t.example"))
         # Another authority's list.
         agent = self.secure({"tls_crl": Authority(self.files, "other").revoke()})
         with self.assertRaises(OSError):
@@ -146,7 +140,7 @@ class Handshakes(TLSPeers):
     @takes(40)
     def test_hundreds_come_back_at_once_and_scrapes_go_on(self):
         agent = self.secure({"tls_max_handshakes": 4})
-        mine = self.context(self.authority.issue("mine", names="DNS:*.example"))
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:*.example"))
         steady = self.poll("steady.example", mine)
         self.waiting(agent)
         came, failed, most, times, stop = [], [], [0], [], threading.Event()
@@ -193,7 +187,7 @@ class Handshakes(TLSPeers):
     @takes(30)
     def test_handshakes_that_stand_still_cost_little_and_are_ended(self):
         agent = self.secure({"tls_max_handshakes": 2, "tls_handshake_timeout": "3s"})
-        mine = self.context(self.authority.issue("mine", names="DNS:*.example"))
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:*.example"))
         steady = self.poll("steady.example", mine)
         self.waiting(agent)
         before = self.resident(agent)
@@ -234,7 +228,7 @@ class Rotation(TLSPeers):
     def test_renewed_files_while_polls_hang_and_a_revocation(self):
         crl = self.authority.revoke()
         agent = self.secure({"tls_crl": crl})
-        mine = self.context(self.authority.issue("mine", names="DNS:*.example"))
+        mine = self.authority.context(self.authority.issue("mine", names="DNS:*.example"))
         other = self.authority.issue("other", names="DNS:*.example")
         clients = [self.poll("c%d.example" % number, mine) for number in range(10)]
         self.waiting(agent, 10)
@@ -246,7 +240,7 @@ class Rotation(TLSPeers):
         os.kill(agent.pid, signal.SIGHUP)
         wait_until(lambda: self.listener(agent)["certificate_expiry"] > before + 86400, 30, "the new end")
         with self.assertRaises(OSError):
-            self.poll("o.example", self.context(other)).answer()
+            self.poll("o.example", self.authority.context(other)).answer()
         self.assertEqual(self.figures(agent)["tls_failures"], {"revoked": 1})
         self.assertEqual(self.figures(agent)["waiting_polls"], 10)
         for number, client in enumerate(clients):

@@ -42,6 +42,13 @@ class Authority:
         os.chmod(os.path.join(self.folder, name + ".key"), 0o600)
         return os.path.join(self.folder, name + ".pem"), os.path.join(self.folder, name + ".key")
 
+    def context(self, pair=None):
+        """A client that trusts this authority alone, and shows the certificate of `pair`."""
+        made = ssl.create_default_context(cafile=self.certificate)
+        if pair:
+            made.load_cert_chain(*pair)
+        return made
+
     def ca(self, *arguments):
         """The program's own register of what an authority has signed."""
         config = os.path.join(self.folder, self.name + ".cnf")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 _alive = []
@@ -89,3 +90,15 @@ def end_all():
 
 
 atexit.register(end_all)
+
+
+def serve_each(server, serve):
+    """Calls `serve` with each connection of a listening socket, on a thread of its own, until the socket is closed."""
+    def accept():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
